@@ -63,25 +63,26 @@ pub(crate) enum Link {
 /// describes is far larger than itself. Nodes are therefore looked up on the way and never
 /// expanded ahead of it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Nodes(Arc<B256Map<Arc<Node>>>);
+pub(crate) struct Nodes(Arc<B256Map<Decoded>>);
+
+/// Real witnesses hold a few strings that are no nodes, such as values of leaves. They do no harm
+/// unless something refers to them.
+type Decoded = Result<Arc<Node>, alloy_rlp::Error>;
 
 impl Nodes {
     /// Decodes every node, reached from a root or not.
-    pub(crate) fn decode(nodes: impl IntoIterator<Item = Bytes>) -> Result<Self, TrieError> {
-        let mut decoded = B256Map::default();
-        for rlp in nodes {
-            let hash = keccak256(&rlp);
-            if hash != EMPTY_ROOT_HASH {
-                let node = Node::decode(&rlp);
-                let node = node.map_err(|error| TrieError::MalformedNode { hash, error })?;
-                decoded.insert(hash, Arc::new(node));
-            }
-        }
-        Ok(Self(Arc::new(decoded)))
+    pub(crate) fn decode(nodes: impl IntoIterator<Item = Bytes>) -> Self {
+        let decode = |rlp: Bytes| (keccak256(&rlp), Node::decode(&rlp).map(Arc::new));
+        Self(Arc::new(nodes.into_iter().map(decode).collect()))
     }
 
-    pub(crate) fn get(&self, hash: &B256) -> Option<&Arc<Node>> {
-        self.0.get(hash)
+    /// The node with this hash, `None` where it is not known.
+    ///
+    /// # Errors
+    /// [`TrieError::MalformedNode`] where the bytes with this hash are no node.
+    pub(crate) fn get(&self, hash: B256) -> Result<Option<&Arc<Node>>, TrieError> {
+        let decoded = self.0.get(&hash).map(Result::as_ref).transpose();
+        decoded.map_err(|error| TrieError::MalformedNode { hash, error: *error })
     }
 }
 
@@ -122,7 +123,7 @@ impl Node {
 
     /// Encodes the node as its parent refers to it, after everything below it that has changed.
     /// `buffer` is scratch space.
-    fn rlp(&mut self, buffer: &mut Vec<u8>) -> RlpNode {
+    pub(crate) fn rlp(&mut self, buffer: &mut Vec<u8>) -> RlpNode {
         match self {
             Self::Leaf { path, value } => {
                 buffer.clear();
@@ -178,7 +179,7 @@ impl Link {
     }
 
     /// How a parent refers to this subtree. Only what has changed is encoded.
-    fn rlp(&mut self, buffer: &mut Vec<u8>) -> RlpNode {
+    pub(crate) fn rlp(&mut self, buffer: &mut Vec<u8>) -> RlpNode {
         match self {
             Self::Empty => RlpNode::from_rlp(&[EMPTY_STRING_CODE]),
             Self::Hash(hash) => RlpNode::word_rlp(hash),

@@ -54,16 +54,21 @@ impl StateTrie {
 
     /// The part of the state with root `state_root` that `nodes` prove: RLP-encoded nodes of the
     /// account trie and of storage tries, in any order. What they do not reach stays unknown, the
-    /// root included, and is missed when it is needed. Superfluous nodes do no harm.
+    /// root included, and is missed when it is needed. Superfluous nodes do no harm, nor do bytes that
+    /// are no node unless a node refers to them: then reading there is an error.
     ///
     /// # Errors
-    /// [`TrieError::MalformedNode`] where bytes are no node, even if nothing refers to them.
+    /// [`TrieError::MalformedNode`] where `state_root` is the hash of bytes that are no node.
     pub fn from_witness(
         state_root: B256,
         nodes: impl IntoIterator<Item = Bytes>,
     ) -> Result<Self, TrieError> {
-        let nodes = Nodes::decode(nodes)?;
-        Ok(Self { accounts: Link::root(state_root), storages: B256Map::default(), nodes })
+        let nodes = Nodes::decode(nodes);
+        let accounts = Link::root(state_root);
+        if !accounts.is_empty() {
+            nodes.get(state_root)?;
+        }
+        Ok(Self { accounts, storages: B256Map::default(), nodes })
     }
 
     /// The account at `address`, or `None` where the trie proves that there is none.

@@ -200,3 +200,6 @@ fn split(
     children[nibble(rest, fork)] = Node::Leaf { path: rest.slice(fork + 1..), value }.into();
     Node::branch_below(path.slice(..fork), children)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
     /// The node with this hash, which stands at `path`.
     pub(crate) fn resolve(&self, hash: B256, path: Nibbles) -> Result<&'a Arc<Node>, TrieError> {
         let missing = || TrieError::MissingNode { trie: self.trie, path, hash };
-        self.nodes.get(&hash).ok_or_else(missing)
+        self.nodes.get(hash)?.ok_or_else(missing)
     }
 
     /// Whether keys through `node`, which stands `depth` nibbles down `key`, can have the length
