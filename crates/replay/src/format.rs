@@ -1,0 +1,69 @@
+//! The formats, one file each: JSON in, inputs out.
+
+mod chain_test;
+mod snapshot;
+mod witness;
+
+use std::sync::Arc;
+
+use warpline_chain::ChainSpec;
+
+pub use chain_test::{ChainTest, Expectation, PostState, TestBlock};
+
+use crate::{
+    BlockInput, InputError, InputProblem, Origin,
+    error::Problem,
+    json::{Format, Json, recognise},
+};
+
+/// What a document turned out to hold.
+pub(crate) enum Decoded {
+    Block(Box<BlockInput>),
+    /// Each case by itself: a malformed one does not spoil its neighbours.
+    ChainTests(Vec<Result<ChainTest, InputError>>),
+    Unknown,
+}
+
+/// Decodes a document in whichever format it is. `chain` holds for snapshots and witnesses, which
+/// do not say which chain they are of.
+pub(crate) fn decode(
+    document: &[u8],
+    origin: &Origin,
+    chain: &Arc<ChainSpec>,
+) -> Result<Decoded, InputError> {
+    let locate = |problem: Problem| problem.in_origin(origin.clone());
+    let json = Json::new(document);
+    let Some(members) = json.members().map_err(locate)? else { return Ok(Decoded::Unknown) };
+    match recognise(&members) {
+        None => Ok(Decoded::Unknown),
+        Some(Format::Snapshot) => snapshot::decode(json, &members, origin, chain)
+            .map(|input| Decoded::Block(Box::new(input)))
+            .map_err(locate),
+        Some(Format::Witness) => witness::decode(json, &members, origin, chain)
+            .map(|input| Decoded::Block(Box::new(input)))
+            .map_err(locate),
+        Some(Format::ChainTests) => {
+            Ok(Decoded::ChainTests(chain_test::decode(json, &members, origin)))
+        }
+    }
+}
+
+/// Checks that `data` hashes to what the input states beside it.
+fn check_hash(
+    place: impl FnOnce() -> String,
+    stated: alloy_primitives::B256,
+    computed: alloy_primitives::B256,
+) -> Result<(), Problem> {
+    if stated == computed {
+        return Ok(());
+    }
+    Err(Problem::at(place(), InputProblem::Hash { stated, computed }))
+}
+
+/// A member that must be there.
+fn member<'a>(
+    members: &crate::json::Members<'a>,
+    name: &'static str,
+) -> Result<&'a serde_json::value::RawValue, Problem> {
+    members.get(name).copied().ok_or_else(|| Problem::at("", InputProblem::MissingMember(name)))
+}
