@@ -1,0 +1,103 @@
+//! The ordered commit: validation by value, gas, fees and receipts.
+
+use alloy_consensus::Transaction;
+use alloy_primitives::U256;
+use revm::context::result::ResultGas;
+use warpline_primitives::Account;
+
+use crate::{BlockRules, InvalidBlock};
+
+/// Fees earned by the beneficiary since its account was last written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fees {
+    sum: U256,
+    /// Whether there was any credit, be it of zero: before EIP-161 that creates the account,
+    /// since then it deletes an empty one.
+    touched: bool,
+    deletes_empty: bool,
+}
+
+impl Fees {
+    /// No fees. `deletes_empty` says whether EIP-161 is in force.
+    pub(crate) const fn none(deletes_empty: bool) -> Self {
+        Self { sum: U256::ZERO, touched: false, deletes_empty }
+    }
+
+    /// Whether nothing was credited.
+    pub(crate) const fn is_none(&self) -> bool {
+        !self.touched
+    }
+
+    /// Adds the fee of one transaction.
+    pub(crate) fn add(&mut self, fee: U256) {
+        self.sum += fee;
+        self.touched = true;
+    }
+
+    /// The beneficiary's account was written with all fees in it.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::none(self.deletes_empty);
+    }
+
+    /// The account with the fees in it.
+    pub(crate) fn credited_to(&self, account: Option<Account>) -> Option<Account> {
+        if !self.touched {
+            return account;
+        }
+        let mut credited = account.unwrap_or_default();
+        credited.balance += self.sum;
+        (!self.deletes_empty || !credited.is_empty()).then_some(credited)
+    }
+}
+
+/// What the block has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BlockGas {
+    /// After refunds: what receipts accumulate.
+    cumulative: u64,
+    /// The two dimensions of EIP-8037, which bound the block from Amsterdam on.
+    regular: u64,
+    state: u64,
+    blob: u64,
+}
+
+impl BlockGas {
+    /// Whether a transaction still fits.
+    pub(crate) fn check(
+        &self,
+        index: usize,
+        tx: &impl Transaction,
+        rules: &BlockRules,
+    ) -> Result<(), InvalidBlock> {
+        let gas_limit = tx.gas_limit();
+        let used = if rules.two_dimensional_gas { self.regular } else { self.cumulative };
+        let available = rules.gas_limit.saturating_sub(used);
+        if gas_limit.min(rules.transaction_gas_cap) > available {
+            return Err(InvalidBlock::GasLimit { index, gas_limit, available });
+        }
+        let available = rules.gas_limit.saturating_sub(self.state);
+        if rules.two_dimensional_gas && gas_limit > available {
+            return Err(InvalidBlock::GasLimit { index, gas_limit, available });
+        }
+        Ok(())
+    }
+
+    /// Adds a committed transaction and returns the cumulative gas for its receipt.
+    pub(crate) fn add(&mut self, gas: &ResultGas, tx: &impl Transaction) -> u64 {
+        self.cumulative += gas.tx_gas_used();
+        self.regular += gas.block_regular_gas_used();
+        self.state += gas.block_state_gas_used();
+        self.blob += tx.blob_gas_used().unwrap_or_default();
+        self.cumulative
+    }
+
+    /// Gas used by the block, as its header states it.
+    pub(crate) fn used(&self, rules: &BlockRules) -> u64 {
+        if rules.two_dimensional_gas { self.regular.max(self.state) } else { self.cumulative }
+    }
+
+    /// Blob gas used by the block.
+    pub(crate) const fn blob(&self) -> u64 {
+        self.blob
+    }
+}

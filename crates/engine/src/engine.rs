@@ -1,0 +1,125 @@
+//! The engine: a virtual machine, a pool of workers and what is kept between blocks.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSource};
+
+use crate::{
+    BlockVm, EngineConfig, Ethereum, ExecutionError, PoolError, Strategy,
+    execute::{self, Resources},
+    memory::Memory,
+    pool::Pool,
+    sequential,
+    vm::{CodeCache, reference},
+};
+
+/// Executes blocks. Cheap to clone; clones share workers and caches.
+///
+/// See the [crate's documentation](crate) for an example.
+#[derive(Clone, Debug)]
+pub struct Engine<V: BlockVm = Ethereum> {
+    vm: V,
+    shared: Arc<Shared>,
+}
+
+/// What all clones share. Nothing in it depends on a block or a chain: workers, code by hash, and
+/// memory whose contents are gone.
+#[derive(Debug)]
+struct Shared {
+    pool: Pool,
+    codes: CodeCache,
+    /// Emptied memories whose allocations wait for another block.
+    memories: Mutex<Vec<Memory>>,
+}
+
+impl<V: BlockVm> Engine<V> {
+    /// An engine for the chain that `vm` describes.
+    ///
+    /// # Errors
+    /// When the worker threads cannot be started.
+    pub fn new(vm: V, config: EngineConfig) -> Result<Self, PoolError> {
+        let shared = Shared {
+            pool: Pool::new(config.threads)?,
+            codes: CodeCache::new(config.code_cache_bytes),
+            memories: Mutex::default(),
+        };
+        Ok(Self { vm, shared: Arc::new(shared) })
+    }
+
+    /// An engine for another chain on the same workers.
+    pub fn with_vm<W: BlockVm>(&self, vm: W) -> Engine<W> {
+        Engine { vm, shared: Arc::clone(&self.shared) }
+    }
+
+    /// The virtual machine.
+    pub const fn vm(&self) -> &V {
+        &self.vm
+    }
+
+    /// How many threads may run at once.
+    pub fn threads(&self) -> usize {
+        self.shared.pool.threads()
+    }
+
+    /// Executes `block` on the state that `source` reads.
+    ///
+    /// The output is the same for every strategy, thread count and timing. Header rules and roots
+    /// are not checked here: compare the output with the header.
+    ///
+    /// # Errors
+    /// [`ExecutionError::InvalidBlock`] with the first rule that the block breaks in execution,
+    /// [`ExecutionError::StateRead`] when `source` failed, [`ExecutionError::EngineBug`] when the
+    /// engine did. The engine stays usable after any of them.
+    pub fn execute<S: StateSource>(
+        &self,
+        block: &RecoveredBlock<V::Transaction>,
+        source: &S,
+    ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
+        self.execute_with(block, source, Strategy::Auto, None)
+    }
+
+    /// As [`execute`](Self::execute), with a say in how, and an observer that is shown each step's
+    /// changes as they become final.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn execute_with<S: StateSource>(
+        &self,
+        block: &RecoveredBlock<V::Transaction>,
+        source: &S,
+        strategy: Strategy,
+        observer: Option<&mut dyn CommitObserver>,
+    ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
+        let Shared { pool, codes, memories } = &*self.shared;
+        let width = match strategy {
+            Strategy::Auto => pool.threads().min(block.transactions.len()),
+            Strategy::Sequential => 1,
+            Strategy::Parallel(width) => width,
+        };
+        if strategy == Strategy::Sequential || (strategy == Strategy::Auto && width <= 1) {
+            return sequential::execute(&self.vm, block, source, codes, observer);
+        }
+        let mut memory = memories.lock().pop().unwrap_or_default();
+        let resources = Resources { pool, codes, memory: &memory };
+        let result = execute::execute(&self.vm, block, source, width, resources, observer);
+        memory.reset();
+        memories.lock().push(memory);
+        result
+    }
+}
+
+impl Engine<Ethereum> {
+    /// Executes `block` in a plain loop over revm and alloy-evm that shares no code with the
+    /// engine but the cache of analysed code: what everything else is compared with.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); an invalid transaction is reported as a system step's error.
+    pub fn execute_reference<S: StateSource>(
+        &self,
+        block: &RecoveredBlock,
+        source: &S,
+    ) -> Result<BlockOutput, ExecutionError<S::Error>> {
+        reference::execute(self.vm.spec(), block, source, &self.shared.codes)
+    }
+}

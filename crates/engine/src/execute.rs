@@ -1,0 +1,271 @@
+//! The parallel execution of a block, on one screen: [`execute`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use alloy_consensus::transaction::Recovered;
+use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
+use alloy_primitives::{TxKind, U256, map::AddressMap};
+use parking_lot::Mutex;
+use revm::context::result::ResultGas;
+use warpline_primitives::{
+    Account, BlockOutput, CommitObserver, CommitStep, RecoveredBlock, StateDiff, StateSource,
+    WorkCounts,
+};
+
+use crate::{
+    BlockRules, EngineBug, ExecutionError, InvalidBlock,
+    commit::{BlockGas, Fees},
+    memory::{AccountRef, Memory, ReadSet, Reader, Version},
+    pool::{Pool, panic_message},
+    scheduler::{NO_DEPENDENCY, Scheduler},
+    vm::{BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written},
+    worker::Worker,
+};
+
+/// Everything the workers of one block share.
+pub(crate) struct Run<'b, V: BlockVm, S: StateSource> {
+    pub(crate) vm: &'b V,
+    pub(crate) block: &'b RecoveredBlock<V::Transaction>,
+    pub(crate) source: &'b S,
+    pub(crate) env: EnvOf<V>,
+    pub(crate) rules: BlockRules,
+    pub(crate) memory: &'b Memory,
+    pub(crate) codes: &'b CodeCache,
+    pub(crate) scheduler: Scheduler,
+    /// What each transaction left behind. Locked by the transaction's owner only.
+    pub(crate) records: Vec<Mutex<Record<V::Receipt>>>,
+    /// Whether changes are kept for an observer.
+    pub(crate) observed: bool,
+}
+
+/// What the last execution of a transaction left behind.
+#[derive(Debug)]
+pub(crate) struct Record<R> {
+    pub(crate) reads: ReadSet,
+    pub(crate) written: Vec<Written>,
+    /// `None` where it failed: only an execution on final values can tell whether that counts.
+    pub(crate) done: Option<Done<R>>,
+}
+
+impl<R> Default for Record<R> {
+    fn default() -> Self {
+        Self { reads: ReadSet::new(), written: Vec::new(), done: None }
+    }
+}
+
+/// A transaction that ran to its end.
+#[derive(Debug)]
+pub(crate) struct Done<R> {
+    pub(crate) receipt: R,
+    pub(crate) gas: ResultGas,
+    pub(crate) deferred_fee: Option<U256>,
+    /// Whether the beneficiary's account was written, all fees included.
+    pub(crate) wrote_beneficiary: bool,
+    /// For the observer.
+    pub(crate) changes: Option<StateDiff>,
+}
+
+/// What the commits so far add up to. Locked by the holder of the commit role.
+pub(crate) struct Committed<'o, R, E> {
+    pub(crate) gas: BlockGas,
+    pub(crate) fees: Fees,
+    pub(crate) receipts: Vec<R>,
+    pub(crate) observer: Option<&'o mut dyn CommitObserver>,
+    pub(crate) error: Option<ExecutionError<E>>,
+}
+
+/// The result of a block, or why there is none.
+pub(crate) type Outcome<V, S> =
+    Result<BlockOutput<<V as BlockVm>::Receipt>, ExecutionError<<S as StateSource>::Error>>;
+
+/// What [`execute`] borrows from its engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resources<'b> {
+    pub(crate) pool: &'b Pool,
+    pub(crate) codes: &'b CodeCache,
+    pub(crate) memory: &'b Memory,
+}
+
+/// Executes `block` on `width` workers over `memory`, which must be fresh.
+///
+/// 1. What comes before the transactions is written as version 0.
+/// 2. Workers execute transactions speculatively, in any order, and commit them in block order;
+///    see [`Worker`].
+/// 3. Deferred fees are paid, and what comes after the transactions is written as last version.
+/// 4. The final versions against the parent state are the block's changes.
+pub(crate) fn execute<V: BlockVm, S: StateSource>(
+    vm: &V,
+    block: &RecoveredBlock<V::Transaction>,
+    source: &S,
+    width: usize,
+    resources: Resources<'_>,
+    mut observer: Option<&mut dyn CommitObserver>,
+) -> Outcome<V, S> {
+    let Resources { pool, codes, memory } = resources;
+    let env = vm.env(block);
+    let rules = vm.rules(&env);
+    let transactions = block.transactions.len();
+    let run = Run {
+        vm,
+        block,
+        source,
+        env,
+        rules,
+        memory,
+        codes,
+        scheduler: Scheduler::new(dependencies(block)),
+        records: (0..transactions).map(|_| Mutex::default()).collect(),
+        observed: observer.is_some(),
+    };
+
+    run.step(0, CommitStep::PreBlock, reborrow(&mut observer), |evm| vm.pre_block(evm, block))?;
+
+    let committed = Mutex::new(Committed {
+        gas: BlockGas::default(),
+        fees: Fees::none(rules.deletes_empty_accounts),
+        receipts: Vec::with_capacity(transactions),
+        observer: reborrow(&mut observer),
+        error: None,
+    });
+    let counts = Mutex::new(WorkCounts::default());
+    let width = width.clamp(1, pool.threads()).min(transactions.max(1));
+    pool.run(width, || {
+        let work = || {
+            let counted = Worker::new(&run, &committed).work();
+            let mut counts = counts.lock();
+            counts.executions += counted.executions;
+            counts.validations += counted.validations;
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            run.scheduler.halt();
+            let bug = EngineBug::WorkerPanic(panic_message(&*panic));
+            committed.lock().error.get_or_insert(bug.into());
+        }
+    });
+    let Committed { gas, fees, receipts, error, .. } = committed.into_inner();
+    if let Some(error) = error {
+        return Err(error);
+    }
+    if receipts.len() != transactions {
+        return Err(EngineBug::Stalled { committed: receipts.len(), transactions }.into());
+    }
+
+    run.pay_fees(&fees)?;
+    let requests = run.step(run.last_version(), CommitStep::PostBlock, observer, |evm| {
+        vm.post_block(evm, block, &receipts)
+    })?;
+
+    let mut work = counts.into_inner();
+    work.reexecutions = work.executions.saturating_sub(transactions as u64);
+    work.width = width;
+    Ok(BlockOutput {
+        receipts,
+        state: memory.diff(),
+        requests,
+        gas_used: gas.used(&rules),
+        blob_gas_used: gas.blob(),
+        work,
+    })
+}
+
+impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
+    /// An EVM over this block's memory.
+    pub(crate) fn evm(&self) -> EvmOf<V, WorkerDb<'_, S>> {
+        let beneficiary = self.rules.beneficiary;
+        let db = WorkerDb::new(self.memory, self.codes, &self.scheduler, self.source, beneficiary);
+        self.vm.factory().create_evm(db, self.env.clone())
+    }
+
+    /// The version of what comes after the last transaction.
+    fn last_version(&self) -> Version {
+        version_of(self.block.transactions.len())
+    }
+
+    /// Runs a step around the transactions and shows its changes to the observer.
+    fn step<T>(
+        &self,
+        version: Version,
+        step: CommitStep,
+        observer: Option<&mut dyn CommitObserver>,
+        run: impl FnOnce(&mut EvmOf<V, WorkerDb<'_, S>>) -> Result<T, BlockExecutionError>,
+    ) -> Result<T, ExecutionError<S::Error>> {
+        let mut evm = self.evm();
+        evm.db_mut().begin(version, Mode::Step);
+        if observer.is_some() {
+            evm.db_mut().record_steps();
+        }
+        let result = run(&mut evm);
+        if let Some(Interruption::Source(error)) = evm.db_mut().take_interruption() {
+            return Err(ExecutionError::StateRead(error));
+        }
+        let result = result.map_err(InvalidBlock::System)?;
+        if let Some(observer) = observer {
+            for changes in evm.db_mut().take_step_changes() {
+                observer.on_commit(step, &changes);
+            }
+        }
+        Ok(result)
+    }
+
+    /// The beneficiary's account as the transaction or step of `version` finds it, fees that are
+    /// still owed not included.
+    pub(crate) fn beneficiary(
+        &self,
+        version: Version,
+    ) -> Result<(AccountRef, Option<Account>), ExecutionError<S::Error>> {
+        let address = self.rules.beneficiary;
+        let reader = Reader { below: version, register: false };
+        let load = || self.source.account(address);
+        let (at, seen) =
+            self.memory.account(address, reader, load).map_err(ExecutionError::StateRead)?;
+        Ok((at, seen.value))
+    }
+
+    /// Pays the beneficiary what is still owed.
+    fn pay_fees(&self, fees: &Fees) -> Result<(), ExecutionError<S::Error>> {
+        if fees.is_none() {
+            return Ok(());
+        }
+        let (at, before) = self.beneficiary(self.last_version())?;
+        let after = fees.credited_to(before);
+        if after != before {
+            let wiped = after.is_none();
+            self.memory.write_account(at, self.last_version(), after, wiped, &mut Vec::new());
+        }
+        Ok(())
+    }
+}
+
+/// The version of the transaction at `index`, and of what comes after the last one.
+pub(crate) fn version_of(index: usize) -> Version {
+    #[expect(clippy::cast_possible_truncation, reason = "a block's gas bounds its length")]
+    let version = index as Version + 1;
+    version
+}
+
+/// For each transaction the last earlier one that is certain to touch its sender's account: sent
+/// by it or paying it. Starting before that one ran would be in vain.
+fn dependencies<T: alloy_consensus::Transaction>(block: &RecoveredBlock<T>) -> Vec<u32> {
+    let mut last: AddressMap<u32> = AddressMap::default();
+    last.reserve(block.transactions.len());
+    let dependency = |(index, tx): (u32, &Recovered<T>)| {
+        let dependency = last.insert(tx.signer(), index).unwrap_or(NO_DEPENDENCY);
+        if let TxKind::Call(recipient) = tx.kind()
+            && !tx.value().is_zero()
+        {
+            last.insert(recipient, index);
+        }
+        dependency
+    };
+    (0..).zip(&block.transactions).map(dependency).collect()
+}
+
+/// The observer for a shorter time.
+fn reborrow<'s>(
+    observer: &'s mut Option<&mut dyn CommitObserver>,
+) -> Option<&'s mut dyn CommitObserver> {
+    match observer {
+        Some(observer) => Some(&mut **observer),
+        None => None,
+    }
+}

@@ -1,0 +1,315 @@
+//! Multi-version memory: what every transaction of the block wrote, by location and version.
+//!
+//! A *version* is a position in the block: 0 is what comes before the first transaction, `i + 1`
+//! is transaction `i`, and the last one is what comes after. A transaction reads, of each
+//! location, the newest version below its own, else the parent state, which is cached here on
+//! first sight so that the source is asked once per key and block.
+//!
+//! Speculation makes this memory wrong in passing: a version may come from an execution that is
+//! later repeated. Nothing here prevents that. What a transaction read is recorded by value
+//! ([`ReadSet`]) and compared again when it commits, at which point every version below its own
+//! is final. Readers are also remembered per location, so that a late or changed write can name
+//! the transactions that should be looked at again early; that is a hint, and correctness never
+//! leans on it.
+//!
+//! Locations are found by a keyed hash and compared in full: nobody outside can craft a
+//! collision, and a chance one costs a comparison.
+
+mod cell;
+mod diff;
+mod read_set;
+mod table;
+
+use std::{
+    hash::{BuildHasher, Hasher},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use alloy_primitives::{Address, B256, U256, map::B256Map};
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, MutexGuard};
+use revm::bytecode::Bytecode;
+use warpline_primitives::Account;
+
+use cell::Cell;
+pub(crate) use read_set::{Read, ReadSet};
+use table::{Shards, Table};
+
+/// A position in the block; see the module's documentation.
+pub(crate) type Version = u32;
+
+/// Names an account entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AccountRef(pub(crate) u32);
+
+/// Names a slot entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SlotRef(u32);
+
+#[derive(Debug)]
+struct AccountEntry {
+    address: Address,
+    cell: Cell<Option<Account>>,
+    /// Versions that cleared the account's whole storage, ascending.
+    wipes: Vec<Version>,
+}
+
+#[derive(Debug)]
+struct SlotEntry {
+    account: AccountRef,
+    slot: U256,
+    cell: Cell<U256>,
+}
+
+/// Who reads: everything below `below` is visible, and with `register` the reader is named when
+/// a version it should have seen arrives later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader {
+    pub(crate) below: Version,
+    pub(crate) register: bool,
+}
+
+/// A value and where it came from; `writer` is `None` for the parent state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Visible<T> {
+    pub(crate) value: T,
+    pub(crate) writer: Option<Version>,
+}
+
+/// The memory of one block. [`reset`](Self::reset) makes it ready for the next and keeps what was
+/// allocated.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    accounts: Shards<AccountEntry>,
+    slots: Shards<SlotEntry>,
+    /// Whether any storage was wiped. Storage reads look at the account's wipes only then.
+    wiped: AtomicBool,
+    /// Code that came into being in this block, by hash.
+    codes: Mutex<B256Map<Bytecode>>,
+    hasher: RandomState,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            accounts: Shards::default(),
+            slots: Shards::default(),
+            wiped: AtomicBool::new(false),
+            codes: Mutex::default(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl Memory {
+    /// Forgets everything but the allocations.
+    pub(crate) fn reset(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        *self.wiped.get_mut() = false;
+        self.codes.get_mut().clear();
+    }
+
+    /// The account at `address` as `reader` sees it; `load` reads the parent state.
+    pub(crate) fn account<E>(
+        &self,
+        address: Address,
+        reader: Reader,
+        load: impl FnOnce() -> Result<Option<Account>, E>,
+    ) -> Result<(AccountRef, Visible<Option<Account>>), E> {
+        let hash = self.hash_address(address);
+        let is_it = |entry: &AccountEntry| entry.address == address;
+        {
+            let mut shard = self.accounts.of_hash(hash);
+            if let Some(index) = shard.find(hash, is_it)
+                && let Some(seen) = shard.entries[index].cell.read(reader)
+            {
+                return Ok((AccountRef(self.accounts.name(hash, index)), seen));
+            }
+        }
+        // Not under the lock: the source may be slow.
+        let base = load()?;
+        let mut shard = self.accounts.of_hash(hash);
+        let index = shard.find_or_insert(
+            hash,
+            is_it,
+            || AccountEntry { address, cell: Cell::default(), wipes: Vec::new() },
+            |entry| self.hash_address(entry.address),
+        );
+        let seen = shard.entries[index].cell.read_with_base(reader, base);
+        Ok((AccountRef(self.accounts.name(hash, index)), seen))
+    }
+
+    /// The entry of an account that was read before.
+    pub(crate) fn find_account(&self, address: Address) -> Option<AccountRef> {
+        let hash = self.hash_address(address);
+        let index = self.accounts.of_hash(hash).find(hash, |entry| entry.address == address)?;
+        Some(AccountRef(self.accounts.name(hash, index)))
+    }
+
+    /// A slot of `account` as `reader` sees it; `load` reads the parent state.
+    pub(crate) fn slot<E>(
+        &self,
+        account: AccountRef,
+        slot: U256,
+        reader: Reader,
+        load: impl FnOnce() -> Result<U256, E>,
+    ) -> Result<(SlotRef, Visible<U256>), E> {
+        let hash = self.hash_slot(account, slot);
+        let is_it = |entry: &SlotEntry| entry.slot == slot && entry.account == account;
+        let mut found = None;
+        {
+            let mut shard = self.slots.of_hash(hash);
+            if let Some(index) = shard.find(hash, is_it) {
+                let seen = shard.entries[index].cell.read(reader);
+                found = seen.map(|seen| (SlotRef(self.slots.name(hash, index)), seen));
+            }
+        }
+        let (at, seen) = match found {
+            Some(found) => found,
+            None => {
+                let base = load()?;
+                let mut shard = self.slots.of_hash(hash);
+                let index = shard.find_or_insert(
+                    hash,
+                    is_it,
+                    || SlotEntry { account, slot, cell: Cell::default() },
+                    |entry| self.hash_slot(entry.account, entry.slot),
+                );
+                let seen = shard.entries[index].cell.read_with_base(reader, base);
+                (SlotRef(self.slots.name(hash, index)), seen)
+            }
+        };
+        Ok((at, self.after_wipes(account, reader.below, seen)))
+    }
+
+    /// `seen`, unless the account's storage was cleared since.
+    fn after_wipes(
+        &self,
+        account: AccountRef,
+        below: Version,
+        seen: Visible<U256>,
+    ) -> Visible<U256> {
+        // Acquire pairs with the release in `write_account`. A reader that misses a wipe in flight
+        // read too early; its commit, ordered after the wiping transaction's, compares again.
+        if !self.wiped.load(Ordering::Acquire) {
+            return seen;
+        }
+        let (shard, index) = self.accounts.of_name(account.0);
+        let wipes = &shard.entries[index].wipes;
+        match wipes.iter().rev().find(|wipe| **wipe < below) {
+            // The wiping transaction itself may have written the slot again, hence not `<=`.
+            Some(wipe) if seen.writer.is_none_or(|writer| writer < *wipe) => {
+                Visible { value: U256::ZERO, writer: Some(*wipe) }
+            }
+            _ => seen,
+        }
+    }
+
+    /// Whether `read` by the transaction of `version` would give the same value now.
+    pub(crate) fn still_holds(&self, read: &Read, version: Version) -> bool {
+        match read {
+            Read::Account { at, seen } => {
+                let (shard, index) = self.accounts.of_name(at.0);
+                shard.entries[index].cell.value(version).is_some_and(|now| now.value == *seen)
+            }
+            Read::Slot { at, account, seen } => {
+                let now = {
+                    let (shard, index) = self.slots.of_name(at.0);
+                    shard.entries[index].cell.value(version)
+                };
+                now.is_some_and(|now| self.after_wipes(*account, version, now).value == *seen)
+            }
+        }
+    }
+
+    /// Publishes an account written by `version`. Readers that should have seen it are added to
+    /// `suspects`.
+    pub(crate) fn write_account(
+        &self,
+        at: AccountRef,
+        version: Version,
+        account: Option<Account>,
+        wiped: bool,
+        suspects: &mut Vec<Version>,
+    ) {
+        let (mut shard, index) = self.accounts.of_name(at.0);
+        let entry = &mut shard.entries[index];
+        if !entry.wipes.is_empty() {
+            entry.wipes.retain(|wipe| *wipe != version);
+        }
+        if wiped {
+            let place = entry.wipes.partition_point(|wipe| *wipe < version);
+            entry.wipes.insert(place, version);
+            self.wiped.store(true, Ordering::Release);
+        }
+        entry.cell.write(version, account, suspects);
+    }
+
+    /// Publishes a slot written by `version`.
+    pub(crate) fn write_slot(
+        &self,
+        account: AccountRef,
+        slot: U256,
+        version: Version,
+        value: U256,
+        suspects: &mut Vec<Version>,
+    ) -> SlotRef {
+        let hash = self.hash_slot(account, slot);
+        let mut shard = self.slots.of_hash(hash);
+        let index = shard.find_or_insert(
+            hash,
+            |entry| entry.slot == slot && entry.account == account,
+            || SlotEntry { account, slot, cell: Cell::default() },
+            |entry| self.hash_slot(entry.account, entry.slot),
+        );
+        shard.entries[index].cell.write(version, value, suspects);
+        SlotRef(self.slots.name(hash, index))
+    }
+
+    /// Takes back what an earlier execution of `version` wrote to an account.
+    pub(crate) fn remove_account(
+        &self,
+        at: AccountRef,
+        version: Version,
+        suspects: &mut Vec<Version>,
+    ) {
+        let (mut shard, index) = self.accounts.of_name(at.0);
+        let entry = &mut shard.entries[index];
+        entry.wipes.retain(|wipe| *wipe != version);
+        entry.cell.remove(version, suspects);
+    }
+
+    /// Takes back what an earlier execution of `version` wrote to a slot.
+    pub(crate) fn remove_slot(&self, at: SlotRef, version: Version, suspects: &mut Vec<Version>) {
+        let (mut shard, index) = self.slots.of_name(at.0);
+        shard.entries[index].cell.remove(version, suspects);
+    }
+
+    /// Makes new code known to the transactions that follow. Code is named by its hash, so it
+    /// needs no version: code of an execution that is thrown away is merely never named.
+    pub(crate) fn insert_code(&self, hash: B256, code: Bytecode) {
+        self.codes.lock().insert(hash, code);
+    }
+
+    /// Code that came into being in this block.
+    pub(crate) fn code(&self, hash: &B256) -> Option<Bytecode> {
+        self.codes.lock().get(hash).cloned()
+    }
+
+    fn hash_address(&self, address: Address) -> u64 {
+        self.hasher.hash_one(address)
+    }
+
+    fn hash_slot(&self, account: AccountRef, slot: U256) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u32(account.0);
+        for limb in slot.as_limbs() {
+            hasher.write_u64(*limb);
+        }
+        hasher.finish()
+    }
+}
+
+/// A locked shard.
+type Guard<'a, E> = MutexGuard<'a, Table<E>>;

@@ -1,0 +1,61 @@
+//! The workers that outlive blocks.
+
+/// A persistent pool. The calling thread is one of its workers, so that with `threads` workers
+/// never more than `threads` threads run.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    threads: usize,
+    /// The other workers; `None` where the caller works alone.
+    others: Option<rayon::ThreadPool>,
+}
+
+/// The worker threads could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("starting {threads} worker threads failed: {source}")]
+pub struct PoolError {
+    threads: usize,
+    source: rayon::ThreadPoolBuildError,
+}
+
+impl Pool {
+    /// A pool of `threads` workers; 0 for one a core.
+    pub(crate) fn new(threads: usize) -> Result<Self, PoolError> {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = if threads == 0 { cores() } else { threads };
+        let others = match threads - 1 {
+            0 => None,
+            others => {
+                let builder = rayon::ThreadPoolBuilder::new()
+                    .num_threads(others)
+                    .thread_name(|index| format!("warpline-{}", index + 1));
+                Some(builder.build().map_err(|source| PoolError { threads, source })?)
+            }
+        };
+        Ok(Self { threads, others })
+    }
+
+    /// How many workers there are.
+    pub(crate) const fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Runs `work` on `width` workers at once, on the caller first of all, and returns when all
+    /// are through.
+    pub(crate) fn run(&self, width: usize, work: impl Fn() + Sync) {
+        match &self.others {
+            Some(others) if width > 1 => others.in_place_scope(|scope| {
+                for _ in 1..width.min(self.threads) {
+                    scope.spawn(|_| work());
+                }
+                work();
+            }),
+            _ => work(),
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

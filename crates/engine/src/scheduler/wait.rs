@@ -1,0 +1,51 @@
+//! How a worker without work waits: it spins briefly, then sleeps until something changes.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst, fence};
+
+use parking_lot::{Condvar, Mutex};
+
+/// Rounds of looking again before sleeping: about the time a short transaction takes. Sleeping
+/// and waking costs more than that.
+const SPINS: u32 = 256;
+
+/// Where workers sleep.
+///
+/// Who makes work visible then calls [`wake`](Self::wake), which looks whether anybody sleeps;
+/// who goes to sleep first announces itself, then looks for work once more. Both sides are
+/// sequentially consistent, so at least one of them sees the other: no wake-up is lost. Under the
+/// lock the same holds between the last look and the actual sleep.
+#[derive(Debug, Default)]
+pub(super) struct Parking {
+    sleepers: AtomicUsize,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Parking {
+    /// Returns once `has_work` holds, or after having slept and been woken.
+    pub(super) fn wait(&self, has_work: impl Fn() -> bool) {
+        for _ in 0..SPINS {
+            if has_work() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        self.sleepers.fetch_add(1, SeqCst);
+        {
+            let mut guard = self.lock.lock();
+            if !has_work() {
+                self.changed.wait(&mut guard);
+            }
+        }
+        self.sleepers.fetch_sub(1, SeqCst);
+    }
+
+    /// Wakes all sleepers to look for work.
+    pub(super) fn wake(&self) {
+        fence(SeqCst);
+        if self.sleepers.load(SeqCst) > 0 {
+            let _guard = self.lock.lock();
+            self.changed.notify_all();
+        }
+    }
+}

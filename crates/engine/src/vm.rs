@@ -1,0 +1,151 @@
+//! revm and alloy-evm behind one door.
+//!
+//! The scheduler, the memory and the commit know transactions as indices and state as values;
+//! everything that knows what a transaction *is* stands behind [`BlockVm`].
+
+mod changes;
+mod code;
+mod database;
+mod ethereum;
+mod evm;
+pub(crate) mod reference;
+mod source;
+
+use alloy_consensus::transaction::Recovered;
+use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, block::BlockExecutionError};
+use alloy_primitives::{Address, U256};
+use revm::{
+    DatabaseCommit, context::result::ExecutionResult, inspector::NoOpInspector, state::EvmState,
+};
+use warpline_primitives::{Account, RecoveredBlock};
+
+pub(crate) use changes::{account_of, changed_slots, classify, diff_of, new_code};
+pub(crate) use code::CodeCache;
+pub(crate) use database::{Interruption, Mode, WorkerDb, Written, publish};
+pub use ethereum::{Ethereum, SystemContractMissing};
+pub use evm::{DeferringEvm, DeferringEvmFactory};
+pub use source::RevmSource;
+
+/// The EVM type a [`BlockVm`] builds over the database `DB`.
+pub type EvmOf<V, DB> = <<V as BlockVm>::Factory as EvmFactory>::Evm<DB, NoOpInspector>;
+/// What halts an EVM of a [`BlockVm`].
+pub type HaltOf<V> = <<V as BlockVm>::Factory as EvmFactory>::HaltReason;
+/// The error of an EVM of a [`BlockVm`] over the database `DB`.
+pub type ErrorOf<V, DB> =
+    <<V as BlockVm>::Factory as EvmFactory>::Error<<DB as revm::Database>::Error>;
+/// The block environment of a [`BlockVm`].
+pub type EnvOf<V> = EvmEnv<
+    <<V as BlockVm>::Factory as EvmFactory>::Spec,
+    <<V as BlockVm>::Factory as EvmFactory>::BlockEnv,
+>;
+
+/// An executed transaction before it is committed.
+#[derive(Debug)]
+pub struct Transacted<H> {
+    /// Status, gas, output and logs.
+    pub result: ExecutionResult<H>,
+    /// Every account and slot the transaction looked at, with what became of it.
+    pub state: EvmState,
+    /// The beneficiary's fee in wei where it is *not* part of [`state`](Self::state); `None` where
+    /// it is (or where the chain pays no fee at all).
+    pub deferred_fee: Option<U256>,
+}
+
+/// What the commit needs to know of a block's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRules {
+    /// Who is paid the deferred fees.
+    pub beneficiary: Address,
+    /// The block's gas limit.
+    pub gas_limit: u64,
+    /// The most gas a transaction reserves of the block (EIP-7825); `u64::MAX` for no cap.
+    pub transaction_gas_cap: u64,
+    /// Whether regular and state gas are bounded apart (EIP-8037).
+    pub two_dimensional_gas: bool,
+    /// Whether touching an empty account deletes it (EIP-161).
+    pub deletes_empty_accounts: bool,
+}
+
+/// The database of the steps around the transactions.
+pub trait BlockDb: Database + DatabaseCommit {
+    /// Writes an account past every rule, EIP-161's deletion of empty accounts included: what the
+    /// DAO fork did.
+    ///
+    /// # Errors
+    /// When the account's present state cannot be read.
+    fn overwrite_account(&mut self, address: Address, account: Account) -> Result<(), Self::Error>;
+}
+
+/// A chain's virtual machine and block rules: the one thing to implement to run another chain,
+/// with its own transactions, receipts, precompiles or system calls, on the engine.
+///
+/// Everything must be a pure function of its arguments: transactions run several times, on any
+/// thread, in any order.
+pub trait BlockVm: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// alloy-evm's factory of the chain's EVM.
+    type Factory: EvmFactory<Spec: Send + Sync, BlockEnv: Send + Sync>;
+    /// The signed transaction in a block.
+    type Transaction: alloy_consensus::Transaction + Send + Sync;
+    /// The receipt it leaves.
+    type Receipt: Clone + PartialEq + std::fmt::Debug + Send;
+
+    /// The factory.
+    fn factory(&self) -> &Self::Factory;
+
+    /// The environment `block` executes in.
+    fn env(&self, block: &RecoveredBlock<Self::Transaction>) -> EnvOf<Self>;
+
+    /// What the commit needs to know of the rules in `env`.
+    fn rules(&self, env: &EnvOf<Self>) -> BlockRules;
+
+    /// The transaction as the EVM wants it.
+    fn tx_env(&self, tx: &Recovered<Self::Transaction>) -> <Self::Factory as EvmFactory>::Tx;
+
+    /// Executes a transaction without committing it.
+    ///
+    /// The default credits every fee at once, which is right for any chain but makes each
+    /// transaction depend on all before it. A chain gains parallelism by setting aside the fees
+    /// that the transaction cannot observe; see [`DeferringEvm::transact_deferring`].
+    ///
+    /// # Errors
+    /// When the transaction is invalid or the database fails.
+    fn transact<DB: Database>(
+        &self,
+        evm: &mut EvmOf<Self, DB>,
+        tx: <Self::Factory as EvmFactory>::Tx,
+    ) -> Result<Transacted<HaltOf<Self>>, ErrorOf<Self, DB>> {
+        let outcome = evm.transact_raw(tx)?;
+        Ok(Transacted { result: outcome.result, state: outcome.state, deferred_fee: None })
+    }
+
+    /// The receipt of an executed transaction, its cumulative gas still to be set.
+    fn receipt(
+        &self,
+        tx: &Recovered<Self::Transaction>,
+        result: ExecutionResult<HaltOf<Self>>,
+    ) -> Self::Receipt;
+
+    /// Sets the gas used by the block up to and including the receipt's transaction.
+    fn set_cumulative_gas(receipt: &mut Self::Receipt, gas: u64);
+
+    /// Runs what comes before the first transaction and commits it to the EVM's database.
+    ///
+    /// # Errors
+    /// When the step makes the block invalid or the database fails.
+    fn pre_block<DB: BlockDb>(
+        &self,
+        evm: &mut EvmOf<Self, DB>,
+        block: &RecoveredBlock<Self::Transaction>,
+    ) -> Result<(), BlockExecutionError>;
+
+    /// Runs what comes after the last transaction and commits it to the EVM's database.
+    ///
+    /// # Errors
+    /// When the step makes the block invalid or the database fails.
+    fn post_block<DB: BlockDb>(
+        &self,
+        evm: &mut EvmOf<Self, DB>,
+        block: &RecoveredBlock<Self::Transaction>,
+        receipts: &[Self::Receipt],
+    ) -> Result<alloy_eips::eip7685::Requests, BlockExecutionError>;
+}

@@ -1,0 +1,317 @@
+//! What an EVM of a worker reads: the multi-version memory over the parent state.
+
+use alloy_primitives::{Address, B256, U256, map::AddressMap};
+use revm::{
+    Database, DatabaseCommit,
+    bytecode::Bytecode,
+    context::DBErrorMarker,
+    primitives::KECCAK_EMPTY,
+    state::{Account as RevmAccount, AccountId, AccountInfo},
+};
+use warpline_primitives::{Account, StateDiff, StateSource};
+
+use super::{BlockDb, CodeCache, changed_slots, classify, diff_of, new_code};
+use crate::{
+    commit::Fees,
+    memory::{AccountRef, Memory, Read, ReadSet, Reader, Version},
+    scheduler::Scheduler,
+};
+
+/// A read did not deliver; [`WorkerDb::take_interruption`] tells why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the read was interrupted")]
+pub(crate) struct Interrupted;
+
+impl DBErrorMarker for Interrupted {}
+
+/// Why a read did not deliver.
+#[derive(Debug)]
+pub(crate) enum Interruption<E> {
+    /// The parent state could not be read.
+    Source(E),
+    /// The value belongs to a transaction that is being executed again.
+    Blocked(Version),
+    /// The beneficiary's balance is known only once everything before is committed.
+    AwaitsCommit,
+}
+
+/// How the database reads and whether it remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Earlier transactions may still change: every read is recorded, and reads of values under
+    /// revision interrupt.
+    Speculative,
+    /// Everything before is committed: reads are final and nothing needs recording.
+    Final(Fees),
+    /// A step around the transactions, which sees its own earlier writes.
+    Step,
+}
+
+/// The database of one worker. It serves one transaction at a time; [`begin`](Self::begin) turns
+/// it to the next.
+pub(crate) struct WorkerDb<'b, S: StateSource> {
+    memory: &'b Memory,
+    codes: &'b CodeCache,
+    scheduler: &'b Scheduler,
+    source: &'b S,
+    beneficiary: Address,
+    version: Version,
+    mode: Mode,
+    reads: ReadSet,
+    interruption: Option<Interruption<S::Error>>,
+    /// What the step committed, for the observer; `None` where nobody observes.
+    step_changes: Option<Vec<StateDiff>>,
+}
+
+impl<'b, S: StateSource> WorkerDb<'b, S> {
+    pub(crate) fn new(
+        memory: &'b Memory,
+        codes: &'b CodeCache,
+        scheduler: &'b Scheduler,
+        source: &'b S,
+        beneficiary: Address,
+    ) -> Self {
+        Self {
+            memory,
+            codes,
+            scheduler,
+            source,
+            beneficiary,
+            version: 0,
+            mode: Mode::Step,
+            reads: ReadSet::new(),
+            interruption: None,
+            step_changes: None,
+        }
+    }
+
+    /// Turns to the transaction or step of `version`.
+    pub(crate) fn begin(&mut self, version: Version, mode: Mode) {
+        self.version = version;
+        self.mode = mode;
+        self.reads.clear();
+        self.interruption = None;
+    }
+
+    /// Keeps what steps commit for [`take_step_changes`](Self::take_step_changes).
+    pub(crate) fn record_steps(&mut self) {
+        self.step_changes = Some(Vec::new());
+    }
+
+    /// What the step committed so far, in order.
+    pub(crate) fn take_step_changes(&mut self) -> Vec<StateDiff> {
+        self.step_changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What the transaction read. Empty unless it ran speculatively.
+    pub(crate) fn swap_reads(&mut self, reads: &mut ReadSet) {
+        std::mem::swap(&mut self.reads, reads);
+    }
+
+    /// Why the last transaction was interrupted, if it was.
+    pub(crate) fn take_interruption(&mut self) -> Option<Interruption<S::Error>> {
+        self.interruption.take()
+    }
+
+    fn interrupt<T>(&mut self, interruption: Interruption<S::Error>) -> Result<T, Interrupted> {
+        self.interruption = Some(interruption);
+        Err(Interrupted)
+    }
+
+    const fn reader(&self) -> Reader {
+        match self.mode {
+            Mode::Speculative => Reader { below: self.version, register: true },
+            Mode::Final(_) => Reader { below: self.version, register: false },
+            Mode::Step => Reader { below: self.version + 1, register: false },
+        }
+    }
+
+    /// Whether a value of `writer` may not be used yet.
+    fn is_under_revision(&self, writer: Option<Version>) -> Option<Version> {
+        let writer = writer?;
+        // Version 0 is the step before the transactions: long over.
+        let settled =
+            self.mode != Mode::Speculative || writer == 0 || self.scheduler.is_settled(writer - 1);
+        (!settled).then_some(writer)
+    }
+
+    fn read_account(
+        &mut self,
+        address: Address,
+    ) -> Result<(AccountRef, Option<Account>), Interrupted> {
+        if self.mode == Mode::Speculative && address == self.beneficiary {
+            return self.interrupt(Interruption::AwaitsCommit);
+        }
+        let source = self.source;
+        let read = self.memory.account(address, self.reader(), || source.account(address));
+        let (at, seen) = match read {
+            Ok(read) => read,
+            Err(error) => return self.interrupt(Interruption::Source(error)),
+        };
+        if let Some(writer) = self.is_under_revision(seen.writer) {
+            return self.interrupt(Interruption::Blocked(writer));
+        }
+        match self.mode {
+            Mode::Speculative => self.reads.push(Read::Account { at, seen: seen.value }),
+            Mode::Final(fees) if address == self.beneficiary => {
+                return Ok((at, fees.credited_to(seen.value)));
+            }
+            Mode::Final(_) | Mode::Step => {}
+        }
+        Ok((at, seen.value))
+    }
+
+    fn read_slot(
+        &mut self,
+        address: Address,
+        account: AccountRef,
+        slot: U256,
+    ) -> Result<U256, Interrupted> {
+        let source = self.source;
+        let load = || source.storage(address, slot);
+        let (at, seen) = match self.memory.slot(account, slot, self.reader(), load) {
+            Ok(read) => read,
+            Err(error) => return self.interrupt(Interruption::Source(error)),
+        };
+        if let Some(writer) = self.is_under_revision(seen.writer) {
+            return self.interrupt(Interruption::Blocked(writer));
+        }
+        if self.mode == Mode::Speculative {
+            self.reads.push(Read::Slot { at, account, seen: seen.value });
+        }
+        Ok(seen.value)
+    }
+}
+
+impl<S: StateSource> Database for WorkerDb<'_, S> {
+    type Error = Interrupted;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
+        let (at, account) = self.read_account(address)?;
+        Ok(account.map(|account| AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce,
+            code_hash: account.code_hash,
+            account_id: AccountId::new(at.0 as usize),
+            code: None,
+        }))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Interrupted> {
+        if hash == KECCAK_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.memory.code(&hash) {
+            return Ok(code);
+        }
+        match self.codes.get(hash, self.source) {
+            Ok(code) => Ok(code),
+            Err(error) => self.interrupt(Interruption::Source(error)),
+        }
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Interrupted> {
+        // The journal loads an account before its storage, so it is known; but an absent account
+        // has no id to come back with.
+        let account = match self.memory.find_account(address) {
+            Some(account) => account,
+            None => self.read_account(address)?.0,
+        };
+        self.read_slot(address, account, slot)
+    }
+
+    fn storage_by_account_id(
+        &mut self,
+        address: Address,
+        account: AccountId,
+        slot: U256,
+    ) -> Result<U256, Interrupted> {
+        #[expect(clippy::cast_possible_truncation, reason = "made from a u32 in `basic`")]
+        let account = AccountRef(account.get() as u32);
+        self.read_slot(address, account, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, Interrupted> {
+        match self.source.block_hash(number) {
+            Ok(hash) => Ok(hash),
+            Err(error) => self.interrupt(Interruption::Source(error)),
+        }
+    }
+}
+
+/// Only steps commit; transactions are published by their worker.
+impl<S: StateSource> DatabaseCommit for WorkerDb<'_, S> {
+    fn commit(&mut self, changes: AddressMap<RevmAccount>) {
+        publish(self.memory, self.version, &changes, &mut Vec::new(), |_| {});
+        if let Some(steps) = &mut self.step_changes {
+            steps.push(diff_of(&changes));
+        }
+    }
+}
+
+impl<S: StateSource> BlockDb for WorkerDb<'_, S> {
+    fn overwrite_account(&mut self, address: Address, account: Account) -> Result<(), Interrupted> {
+        let (at, _) = self.read_account(address)?;
+        self.memory.write_account(at, self.version, Some(account), false, &mut Vec::new());
+        if let Some(steps) = &mut self.step_changes {
+            let mut diff = StateDiff::default();
+            diff.account_mut(address).account = Some(account);
+            steps.push(diff);
+        }
+        Ok(())
+    }
+}
+
+/// What a transaction published, so that a later execution of it can take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Account(AccountRef),
+    Slot(crate::memory::SlotRef),
+}
+
+/// Writes what `state` changed to `memory`, telling `written` each location.
+#[expect(clippy::iter_over_hash_type, reason = "each location is written on its own")]
+pub(crate) fn publish(
+    memory: &Memory,
+    version: Version,
+    state: &AddressMap<RevmAccount>,
+    suspects: &mut Vec<Version>,
+    mut written: impl FnMut(Written),
+) {
+    for (address, account) in state {
+        let Some(change) = classify(account) else { continue };
+        let mut slots = changed_slots(account).peekable();
+        let has_slots = change.account.is_some() && slots.peek().is_some();
+        if !change.changed && !has_slots {
+            continue;
+        }
+        // Whatever the journal holds was read through this memory.
+        let at = account.info.account_id.map(|id| {
+            #[expect(clippy::cast_possible_truncation, reason = "made from a u32 in `basic`")]
+            let name = id.get() as u32;
+            AccountRef(name)
+        });
+        let Some(at) = at.or_else(|| memory.find_account(*address)) else { continue };
+        if let Some(code) = new_code(account) {
+            memory.insert_code(account.info.code_hash, code.clone());
+        }
+        if change.changed {
+            memory.write_account(at, version, change.account, change.wiped, suspects);
+            written(Written::Account(at));
+        }
+        if has_slots {
+            for (slot, value) in slots {
+                written(Written::Slot(memory.write_slot(at, slot, version, value, suspects)));
+            }
+        }
+    }
+}
+
+impl<S: StateSource> std::fmt::Debug for WorkerDb<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerDb")
+            .field("version", &self.version)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}

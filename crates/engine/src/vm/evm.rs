@@ -1,0 +1,206 @@
+//! revm with one rule changed: a fee nobody looked at is set aside instead of credited.
+//!
+//! Crediting the beneficiary at the end of each transaction would make every transaction of a
+//! block depend on all before it. A transaction that never loaded the beneficiary cannot tell
+//! whether the credit happened, so its fee is reported as a number and the ordered commit adds
+//! it up. A transaction that did load the beneficiary is credited inside, exactly as revm does:
+//! it has read the balance, so its result holds the balance.
+
+use std::cell::Cell;
+
+use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, eth::EthEvmContext};
+use alloy_primitives::{Address, Bytes, U256};
+use revm::{
+    Context, ExecuteEvm, InspectEvm, Inspector, MainBuilder, MainContext, SystemCallEvm,
+    context::{
+        BlockEnv, ContextSetters, ContextTr, DBErrorMarker, Evm as RevmEvm, JournalTr, TxEnv,
+    },
+    context_interface::{
+        Block, Transaction,
+        result::{EVMError, HaltReason, ResultAndState},
+    },
+    handler::{
+        EthFrame, EthPrecompiles, FrameResult, Handler, instructions::EthInstructions,
+        post_execution,
+    },
+    inspector::NoOpInspector,
+    interpreter::interpreter::EthInterpreter,
+    primitives::hardfork::SpecId,
+};
+
+use super::Transacted;
+
+type Inner<DB, I> = RevmEvm<
+    EthEvmContext<DB>,
+    I,
+    EthInstructions<EthInterpreter, EthEvmContext<DB>>,
+    EthPrecompiles,
+    EthFrame,
+>;
+
+/// Ethereum's virtual machine with [fee deferral](Self::transact_deferring).
+pub struct DeferringEvm<DB: Database, I = NoOpInspector> {
+    inner: Inner<DB, I>,
+    inspect: bool,
+}
+
+impl<DB: Database, I> std::fmt::Debug for DeferringEvm<DB, I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeferringEvm").field("inspect", &self.inspect).finish_non_exhaustive()
+    }
+}
+
+impl<DB: Database, I> DeferringEvm<DB, I> {
+    /// Executes `tx`, leaving the beneficiary's fee aside where nothing looked at the beneficiary.
+    ///
+    /// # Errors
+    /// As [`Evm::transact_raw`].
+    pub fn transact_deferring(
+        &mut self,
+        tx: TxEnv,
+    ) -> Result<Transacted<HaltReason>, EVMError<DB::Error>> {
+        self.inner.ctx.set_tx(tx);
+        let mut handler = DeferFees { evm: std::marker::PhantomData, fee: Cell::new(None) };
+        let result = handler.run(&mut self.inner);
+        // Taken on failure too, or what was loaded would leak into the next transaction.
+        let state = self.inner.ctx.journal_mut().finalize();
+        Ok(Transacted { result: result?, state, deferred_fee: handler.fee.get() })
+    }
+}
+
+/// revm's mainnet handler, except for who is paid when.
+struct DeferFees<EVM> {
+    evm: std::marker::PhantomData<EVM>,
+    fee: Cell<Option<U256>>,
+}
+
+impl<DB: Database, I> Handler for DeferFees<Inner<DB, I>> {
+    type Evm = Inner<DB, I>;
+    type Error = EVMError<DB::Error>;
+    type HaltReason = HaltReason;
+
+    fn reward_beneficiary(
+        &self,
+        evm: &mut Self::Evm,
+        exec_result: &mut FrameResult,
+    ) -> Result<(), Self::Error> {
+        let ctx = &mut evm.ctx;
+        let looked_at = ctx.journaled_state.state.contains_key(&ctx.block.beneficiary);
+        if looked_at {
+            return post_execution::reward_beneficiary(ctx, exec_result.gas()).map_err(From::from);
+        }
+        let basefee = u128::from(ctx.block.basefee());
+        let mut price = ctx.tx.effective_gas_price(basefee);
+        if ctx.cfg.spec().is_enabled_in(SpecId::LONDON) {
+            price = price.saturating_sub(basefee);
+        }
+        let gas = exec_result.gas();
+        let used = gas.used().saturating_sub(gas.reservoir());
+        self.fee.set(Some(U256::from(price * u128::from(used))));
+        Ok(())
+    }
+}
+
+impl<DB: Database, I: Inspector<EthEvmContext<DB>>> Evm for DeferringEvm<DB, I> {
+    type DB = DB;
+    type Tx = TxEnv;
+    type Error = EVMError<DB::Error>;
+    type HaltReason = HaltReason;
+    type Spec = SpecId;
+    type BlockEnv = BlockEnv;
+    type Precompiles = EthPrecompiles;
+    type Inspector = I;
+
+    fn block(&self) -> &BlockEnv {
+        &self.inner.ctx.block
+    }
+
+    fn cfg_env(&self) -> &revm::context::CfgEnv<SpecId> {
+        &self.inner.ctx.cfg
+    }
+
+    fn chain_id(&self) -> u64 {
+        self.inner.ctx.cfg.chain_id
+    }
+
+    fn transact_raw(&mut self, tx: TxEnv) -> Result<ResultAndState<HaltReason>, Self::Error> {
+        if self.inspect { self.inner.inspect_tx(tx) } else { self.inner.transact(tx) }
+    }
+
+    fn transact_system_call(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        data: Bytes,
+    ) -> Result<ResultAndState<HaltReason>, Self::Error> {
+        self.inner.system_call_with_caller(caller, contract, data)
+    }
+
+    fn finish(self) -> (DB, EvmEnv) {
+        let Context { block, cfg, journaled_state, .. } = self.inner.ctx;
+        (journaled_state.database, EvmEnv { block_env: block, cfg_env: cfg })
+    }
+
+    fn set_inspector_enabled(&mut self, enabled: bool) {
+        self.inspect = enabled;
+    }
+
+    fn components(&self) -> (&DB, &I, &EthPrecompiles) {
+        let Inner { ctx, inspector, precompiles, .. } = &self.inner;
+        (&ctx.journaled_state.database, inspector, precompiles)
+    }
+
+    fn components_mut(&mut self) -> (&mut DB, &mut I, &mut EthPrecompiles) {
+        let Inner { ctx, inspector, precompiles, .. } = &mut self.inner;
+        (&mut ctx.journaled_state.database, inspector, precompiles)
+    }
+}
+
+/// Builds [`DeferringEvm`]s. Precompiles are revm's static set, chosen by fork.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeferringEvmFactory;
+
+impl DeferringEvmFactory {
+    fn build<DB: Database, I>(
+        db: DB,
+        env: EvmEnv,
+        inspector: I,
+        inspect: bool,
+    ) -> DeferringEvm<DB, I>
+    where
+        I: Inspector<EthEvmContext<DB>>,
+    {
+        let spec = env.cfg_env.spec;
+        let inner = Context::mainnet()
+            .with_block(env.block_env)
+            .with_cfg(env.cfg_env)
+            .with_db(db)
+            .build_mainnet_with_inspector(inspector)
+            .with_precompiles(EthPrecompiles::new(spec));
+        DeferringEvm { inner, inspect }
+    }
+}
+
+impl EvmFactory for DeferringEvmFactory {
+    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = DeferringEvm<DB, I>;
+    type Context<DB: Database> = EthEvmContext<DB>;
+    type Tx = TxEnv;
+    type Error<DBError: DBErrorMarker> = EVMError<DBError>;
+    type HaltReason = HaltReason;
+    type Spec = SpecId;
+    type BlockEnv = BlockEnv;
+    type Precompiles = EthPrecompiles;
+
+    fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> DeferringEvm<DB> {
+        Self::build(db, env, NoOpInspector {}, false)
+    }
+
+    fn create_evm_with_inspector<DB: Database, I: Inspector<EthEvmContext<DB>>>(
+        &self,
+        db: DB,
+        env: EvmEnv,
+        inspector: I,
+    ) -> DeferringEvm<DB, I> {
+        Self::build(db, env, inspector, true)
+    }
+}

@@ -1,0 +1,306 @@
+//! One worker: executes transactions, and commits them when it holds the commit role.
+
+use alloy_evm::{Evm, EvmError};
+use parking_lot::Mutex;
+use revm::state::EvmState;
+use warpline_primitives::{CommitStep, StateSource, WorkCounts};
+
+use crate::{
+    EngineBug, ExecutionError, InvalidBlock,
+    execute::{Committed, Done, Record, Run, version_of},
+    memory::Version,
+    scheduler::{CommitClaim, CommitRole, Freed},
+    vm::{
+        BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
+        diff_of, publish,
+    },
+};
+
+/// How often a worker repeats a transaction that came into doubt while it ran. Beyond that, what
+/// disturbs it is better left to settle: the commit will look at it.
+const MAX_ROUNDS: usize = 3;
+
+/// What an execution ended in.
+enum Ended<H, E, X> {
+    Done(Transacted<H>),
+    Interrupted(Interruption<E>),
+    Failed(X),
+}
+
+type EndedOf<V, S, DB> = Ended<HaltOf<V>, <S as StateSource>::Error, crate::vm::ErrorOf<V, DB>>;
+
+/// A worker of one block.
+pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
+    run: &'r Run<'r, V, S>,
+    committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
+    evm: EvmOf<V, WorkerDb<'r, S>>,
+    suspects: Vec<Version>,
+    counts: WorkCounts,
+}
+
+impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
+    pub(crate) fn new(
+        run: &'r Run<'r, V, S>,
+        committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
+    ) -> Self {
+        let counts = WorkCounts::default();
+        Self { run, committed, evm: run.evm(), suspects: Vec::new(), counts }
+    }
+
+    /// Works until the block is done or called off, and returns what it did.
+    pub(crate) fn work(mut self) -> WorkCounts {
+        let scheduler = &self.run.scheduler;
+        // A transaction that this worker set free: its inputs are in this worker's caches.
+        let mut mine = None;
+        while !scheduler.is_over() {
+            if let Some(role) = scheduler.try_enter_commit() {
+                if let Err(error) = self.commit(&role) {
+                    self.committed.lock().error.get_or_insert(error);
+                    scheduler.halt();
+                }
+            } else if let Some(tx) = mine.take().or_else(|| scheduler.next()) {
+                mine = self.look_at(tx);
+            } else {
+                scheduler.idle();
+            }
+        }
+        self.counts
+    }
+
+    /// Executes `tx`, or looks whether its reads still hold, if either is called for. Returns a
+    /// transaction that this set free.
+    fn look_at(&mut self, tx: u32) -> Option<u32> {
+        let scheduler = &self.run.scheduler;
+        if scheduler.claim(tx) {
+            return self.speculate(tx);
+        }
+        if !scheduler.claim_suspect(tx) {
+            return None;
+        }
+        if self.reads_hold(tx) {
+            return self.settle(tx);
+        }
+        scheduler.reopen(tx);
+        self.speculate(tx)
+    }
+
+    /// Executes `tx`, which this worker owns, on what is known now.
+    fn speculate(&mut self, tx: u32) -> Option<u32> {
+        let scheduler = &self.run.scheduler;
+        for _ in 0..MAX_ROUNDS {
+            match self.execute(tx, Mode::Speculative) {
+                Ended::Interrupted(Interruption::Blocked(writer)) => {
+                    scheduler.release(tx);
+                    let waits = scheduler.wait(tx, writer - 1);
+                    // Where there is nothing to wait for any more, it goes on at once, unless
+                    // somebody else was quicker.
+                    if waits || !scheduler.claim(tx) {
+                        return None;
+                    }
+                    continue;
+                }
+                Ended::Interrupted(Interruption::AwaitsCommit) => {
+                    scheduler.release(tx);
+                    return None;
+                }
+                // Whether a failure counts is for the commit to find out, on final values.
+                Ended::Interrupted(Interruption::Source(_)) | Ended::Failed(_) => {
+                    self.keep(tx, None)
+                }
+                Ended::Done(transacted) => self.keep(tx, Some(transacted)),
+            }
+            match scheduler.finish(tx) {
+                Some(freed) => return self.hand_out(freed),
+                None if self.reads_hold(tx) => return self.settle(tx),
+                None => {}
+            }
+        }
+        let freed = scheduler.finish_anyway(tx);
+        self.hand_out(freed)
+    }
+
+    /// Ends a look at `tx` whose reads were found to hold.
+    fn settle(&mut self, tx: u32) -> Option<u32> {
+        let scheduler = &self.run.scheduler;
+        let freed = scheduler.finish(tx).unwrap_or_else(|| scheduler.finish_anyway(tx));
+        self.hand_out(freed)
+    }
+
+    /// Hands out what was set free, keeping the first for this worker, and sends somebody to look
+    /// at the transactions whose reads came into doubt.
+    fn hand_out(&mut self, freed: Freed) -> Option<u32> {
+        let scheduler = &self.run.scheduler;
+        let mut freed = freed.into_iter();
+        let mine = freed.next();
+        if freed.len() > 0 {
+            scheduler.push(freed);
+        }
+        self.send_to_suspects();
+        mine
+    }
+
+    fn send_to_suspects(&mut self) {
+        for suspect in self.suspects.drain(..) {
+            self.run.scheduler.suspect(suspect - 1);
+        }
+    }
+
+    /// Runs the virtual machine on `tx`.
+    fn execute(&mut self, tx: u32, mode: Mode) -> EndedOf<V, S, WorkerDb<'r, S>> {
+        self.counts.executions += 1;
+        let index = tx as usize;
+        self.evm.db_mut().begin(version_of(index), mode);
+        let env = self.run.vm.tx_env(&self.run.block.transactions[index]);
+        match self.run.vm.transact(&mut self.evm, env) {
+            Ok(transacted) => Ended::Done(transacted),
+            Err(error) => match self.evm.db_mut().take_interruption() {
+                Some(interruption) => Ended::Interrupted(interruption),
+                None => Ended::Failed(error),
+            },
+        }
+    }
+
+    /// Publishes what `tx` wrote and keeps its result, replacing those of an earlier execution.
+    fn keep(&mut self, tx: u32, transacted: Option<Transacted<HaltOf<V>>>) {
+        let run = self.run;
+        let index = tx as usize;
+        let version = version_of(index);
+        let mut record = run.records[index].lock();
+        let record = &mut *record;
+        self.evm.db_mut().swap_reads(&mut record.reads);
+        let earlier = std::mem::take(&mut record.written);
+        record.done = transacted.map(|transacted| {
+            let Transacted { result, state, deferred_fee } = transacted;
+            let written = &mut record.written;
+            publish(run.memory, version, &state, &mut self.suspects, |at| written.push(at));
+            Done {
+                gas: *result.gas(),
+                receipt: run.vm.receipt(&run.block.transactions[index], result),
+                deferred_fee,
+                wrote_beneficiary: writes(&state, run),
+                changes: run.observed.then(|| diff_of(&state)),
+            }
+        });
+        for at in earlier {
+            if record.written.contains(&at) {
+                continue;
+            }
+            match at {
+                Written::Account(at) => run.memory.remove_account(at, version, &mut self.suspects),
+                Written::Slot(at) => run.memory.remove_slot(at, version, &mut self.suspects),
+            }
+        }
+    }
+
+    /// Whether `tx`, which this worker owns, would read the same again.
+    fn reads_hold(&mut self, tx: u32) -> bool {
+        self.counts.validations += 1;
+        let version = version_of(tx as usize);
+        let record = self.run.records[tx as usize].lock();
+        record.reads.iter().all(|read| self.run.memory.still_holds(read, version))
+    }
+
+    /// Commits what can be committed, in block order.
+    fn commit(&mut self, role: &CommitRole<'_>) -> Result<(), ExecutionError<S::Error>> {
+        let run = self.run;
+        let committed = self.committed;
+        let mut committed = committed.lock();
+        while let Some((tx, claim)) = role.begin() {
+            let index = tx as usize;
+            let keep = match claim {
+                CommitClaim::Busy => return Ok(()),
+                CommitClaim::Pending => false,
+                CommitClaim::Executed => {
+                    let keep = run.records[index].lock().done.is_some() && self.reads_hold(tx);
+                    if !keep {
+                        role.restart(tx);
+                    }
+                    keep
+                }
+            };
+            committed.gas.check(index, run.block.transactions[index].inner(), &run.rules)?;
+            if !keep {
+                self.execute_finally(tx, &committed)?;
+            }
+            let record = std::mem::take(&mut *run.records[index].lock());
+            self.finalise(tx, record, &mut committed)?;
+            let freed = role.commit(tx);
+            if !freed.is_empty() {
+                run.scheduler.push(freed);
+            }
+            self.send_to_suspects();
+        }
+        Ok(())
+    }
+
+    /// Executes `tx` with everything before it committed: whatever comes out is the truth.
+    fn execute_finally(
+        &mut self,
+        tx: u32,
+        committed: &Committed<'o, V::Receipt, S::Error>,
+    ) -> Result<(), ExecutionError<S::Error>> {
+        let index = tx as usize;
+        match self.execute(tx, Mode::Final(committed.fees)) {
+            Ended::Done(transacted) => {
+                self.keep(tx, Some(transacted));
+                Ok(())
+            }
+            Ended::Interrupted(Interruption::Source(error)) => {
+                Err(ExecutionError::StateRead(error))
+            }
+            Ended::Interrupted(Interruption::Blocked(_) | Interruption::AwaitsCommit) => {
+                Err(EngineBug::FinalReadInterrupted { index }.into())
+            }
+            Ended::Failed(error) => Err(match error.try_into_invalid_tx_err() {
+                Ok(error) => InvalidBlock::Transaction { index, error: Box::new(error) }.into(),
+                Err(error) => EngineBug::Vm { index, error: Box::new(error) }.into(),
+            }),
+        }
+    }
+
+    /// Accounts for `tx`, whose result is final.
+    fn finalise(
+        &mut self,
+        tx: u32,
+        record: Record<V::Receipt>,
+        committed: &mut Committed<'o, V::Receipt, S::Error>,
+    ) -> Result<(), ExecutionError<S::Error>> {
+        let run = self.run;
+        let index = tx as usize;
+        let Some(done) = record.done else {
+            return Err(EngineBug::FinalReadInterrupted { index }.into());
+        };
+        let Done { mut receipt, gas, deferred_fee, wrote_beneficiary, changes } = done;
+        let cumulative = committed.gas.add(&gas, run.block.transactions[index].inner());
+        V::set_cumulative_gas(&mut receipt, cumulative);
+        committed.receipts.push(receipt);
+        if wrote_beneficiary {
+            committed.fees.clear();
+        }
+        let fees_before = committed.fees;
+        if let Some(fee) = deferred_fee {
+            committed.fees.add(fee);
+        }
+        let (Some(observer), Some(mut changes)) = (&mut committed.observer, changes) else {
+            return Ok(());
+        };
+        if deferred_fee.is_some() {
+            let (_, account) = run.beneficiary(version_of(index) + 1)?;
+            let before = fees_before.credited_to(account);
+            let after = committed.fees.credited_to(account);
+            if before != after {
+                let entry = changes.account_mut(run.rules.beneficiary);
+                entry.account = after;
+                entry.storage_wiped = after.is_none();
+            }
+        }
+        observer.on_commit(CommitStep::Transaction(index), &changes);
+        Ok(())
+    }
+}
+
+/// Whether `state` writes the beneficiary's account.
+fn writes<V: BlockVm, S: StateSource>(state: &EvmState, run: &Run<'_, V, S>) -> bool {
+    let account = state.get(&run.rules.beneficiary);
+    account.and_then(classify).is_some_and(|change| change.changed)
+}
