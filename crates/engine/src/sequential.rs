@@ -250,6 +250,7 @@ impl<'s, S: StateSource> Overlay<'s, S> {
 
 impl Cached {
     /// Clears the storage.
+    #[expect(clippy::iter_over_hash_type, reason = "each slot is cleared on its own")]
     fn wipe(&mut self) {
         self.wiped |= self.before.is_some();
         for (_, now) in self.slots.values_mut() {

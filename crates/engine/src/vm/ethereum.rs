@@ -54,6 +54,11 @@ impl Ethereum {
         Self { spec: spec.into(), factory: DeferringEvmFactory }
     }
 
+    /// Ethereum mainnet.
+    pub fn mainnet() -> Self {
+        Self::new(ChainSpec::mainnet())
+    }
+
     /// The chain specification.
     pub const fn spec(&self) -> &Arc<ChainSpec> {
         &self.spec

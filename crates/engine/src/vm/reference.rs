@@ -89,8 +89,7 @@ fn run<S: StateSource>(
             [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS]
         {
             let info = executor.evm_mut().db_mut().basic(contract);
-            if !info.map_err(BlockExecutionError::other)?.is_some_and(|it| !it.is_empty_code_hash())
-            {
+            if info.map_err(BlockExecutionError::other)?.is_none_or(|it| it.is_empty_code_hash()) {
                 return Err(BlockExecutionError::other(SystemContractMissing(contract)));
             }
         }

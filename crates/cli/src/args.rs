@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use warpline_workloads::Workload;
+
+/// Executes EVM blocks on all cores, proves the result and shows what that saves.
+#[derive(Debug, Parser)]
+#[command(name = "warpline", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Execute blocks in parallel and sequentially, and prove both against the headers.
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
+    /// Measure parallel against sequential execution on generated blocks.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+const REPLAY_EXAMPLES: &str = "Examples:
+  warpline replay                                 the embedded blocks
+  warpline replay blocks/ test.json more.tar.zst  snapshots, witnesses and blockchain tests
+  warpline replay --repeat 5 --json - blocks/     medians of at least 5 runs, as JSON
+
+Exit status: 0 all blocks identical and verified, 1 a mismatch or a failed block, 2 unusable input
+or arguments.";
+
+const BENCH_EXAMPLES: &str = "Examples:
+  warpline bench                                  all workloads, about a gigagas each
+  warpline bench swaps-hot nft-mint --threads 2   two of them on two threads
+  warpline bench --txs 1000 --json rows.json      smaller blocks, results to a file
+
+Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable arguments.";
+
+const COMPLETIONS_EXAMPLES: &str = "Example:
+  warpline completions bash > /etc/bash_completion.d/warpline";
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// Files, directories and archives with blocks, of any known format. Without any: the embedded
+    /// blocks.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Repeat each execution at least this often and report medians. Above 1, at most 200 times
+    /// and otherwise for 300 ms a side.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// What to execute.
+    #[arg(long, value_enum, default_value_t = Mode::Compare)]
+    pub(crate) mode: Mode,
+    /// Write the results as JSON to a file, or to standard output instead of the table.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Stop at the first block, case or input that fails.
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// Workloads to measure. Without any: all of them.
+    #[arg(value_name = "WORKLOAD", value_parser = workload_parser())]
+    pub(crate) workloads: Vec<Workload>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Transactions in each block. Default: about a gigagas of them.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) txs: Option<u32>,
+    /// Repeat each execution at least this often and report medians.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Write the results as JSON to a file, or to standard output instead of the table.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EngineArgs {
+    /// Threads that may run at once; 0 for one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+}
+
+/// What `replay` executes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Both ways, and compare the whole outputs.
+    Compare,
+    /// In parallel only.
+    Parallel,
+    /// Sequentially only.
+    Sequential,
+}
+
+fn workload_parser() -> impl clap::builder::TypedValueParser<Value = Workload> {
+    use clap::builder::TypedValueParser as _;
+    let names = Workload::ALL.map(|workload| {
+        clap::builder::PossibleValue::new(workload.name()).help(workload.describe())
+    });
+    clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Workload>())
+}

@@ -1,0 +1,168 @@
+//! The JSON documents, whose shape the README promises. A change that a reader could notice is a
+//! new `schema`.
+
+use std::{fs::File, io::Write as _, path::Path};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+/// What `replay --json` writes.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReplayReport {
+    pub(crate) schema: &'static str,
+    pub(crate) engine: EngineInfo,
+    pub(crate) blocks: Vec<BlockRow>,
+    pub(crate) summary: Summary,
+    /// Only where blockchain tests were among the inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tests: Option<Tests>,
+    /// Inputs that could not be used.
+    pub(crate) unusable: Vec<Unusable>,
+}
+
+/// The engine that produced the results.
+#[derive(Debug, Serialize)]
+pub(crate) struct EngineInfo {
+    pub(crate) version: &'static str,
+    pub(crate) threads: usize,
+}
+
+/// One block. Times in milliseconds; a side that was not run has none.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct BlockRow {
+    pub(crate) number: u64,
+    pub(crate) hash: String,
+    pub(crate) source: String,
+    pub(crate) fork: &'static str,
+    pub(crate) txs: usize,
+    pub(crate) gas_used: u64,
+    /// How far the result is proven; absent where it is wrong or there is none.
+    pub(crate) proof: Option<String>,
+    /// Why it is not proven further.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof_limit: Option<String>,
+    /// Whether both ways gave the same output; null where only one was run.
+    pub(crate) identical: Option<bool>,
+    /// Whether everything that the input can prove was proven.
+    pub(crate) verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    pub(crate) sequential_ms: Option<f64>,
+    pub(crate) parallel_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parallel_1_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cold_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revm_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cpu_ms: Option<f64>,
+    pub(crate) width: usize,
+    pub(crate) speedup: Option<f64>,
+    pub(crate) executions: u64,
+    pub(crate) reexecutions: u64,
+    pub(crate) validations: u64,
+}
+
+/// All blocks together. Speed-ups are over the blocks that were run both ways.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) blocks: usize,
+    pub(crate) identical: usize,
+    pub(crate) verified: usize,
+    pub(crate) mismatched: usize,
+    pub(crate) failed: usize,
+    pub(crate) sequential_ms: f64,
+    pub(crate) parallel_ms: f64,
+    pub(crate) speedup_total: Option<f64>,
+    pub(crate) speedup_geomean: Option<f64>,
+    pub(crate) speedup_min: Option<f64>,
+    pub(crate) speedup_max: Option<f64>,
+}
+
+/// What became of the cases of blockchain tests.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Tests {
+    pub(crate) cases: usize,
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    /// Passed but for blocks whose rule is not checked, by reason.
+    pub(crate) undecided: std::collections::BTreeMap<String, usize>,
+    pub(crate) failures: Vec<TestFailure>,
+}
+
+/// A case that failed.
+#[derive(Debug, Serialize)]
+pub(crate) struct TestFailure {
+    pub(crate) case: String,
+    pub(crate) network: String,
+    pub(crate) reason: String,
+}
+
+/// An input that could not be used.
+#[derive(Debug, Serialize)]
+pub(crate) struct Unusable {
+    pub(crate) error: String,
+}
+
+/// What `bench --json` writes.
+#[derive(Debug, Serialize)]
+pub(crate) struct BenchReport {
+    pub(crate) schema: &'static str,
+    pub(crate) rows: Vec<BenchRow>,
+}
+
+/// One workload. Times are medians in milliseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct BenchRow {
+    pub(crate) workload: &'static str,
+    pub(crate) txs: usize,
+    pub(crate) gas: u64,
+    pub(crate) threads: usize,
+    pub(crate) sequential_ms: f64,
+    pub(crate) parallel_ms: f64,
+    pub(crate) parallel_1_ms: f64,
+    pub(crate) revm_ms: f64,
+    pub(crate) cpu_ms: f64,
+    pub(crate) width: usize,
+    pub(crate) speedup: f64,
+    pub(crate) ggas_per_s: f64,
+    pub(crate) executions: u64,
+    pub(crate) reexecutions: u64,
+    pub(crate) validations: u64,
+}
+
+/// Where a report goes, opened before any work is done so that a bad path is found at once.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Standard output, in place of the table.
+    Stdout,
+    /// A file.
+    File(File),
+}
+
+impl Target {
+    /// Opens the target that `--json` names.
+    pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        match path {
+            None => Ok(None),
+            Some(path) if path == Path::new("-") => Ok(Some(Self::Stdout)),
+            Some(path) => {
+                let file = File::create(path)
+                    .with_context(|| format!("cannot write the report to {}", path.display()))?;
+                Ok(Some(Self::File(file)))
+            }
+        }
+    }
+
+    /// Writes the report.
+    pub(crate) fn write(self, report: &impl Serialize) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec_pretty(report)?;
+        text.push(b'\n');
+        match self {
+            Self::Stdout => std::io::stdout().write_all(&text)?,
+            Self::File(mut file) => file.write_all(&text)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! The `warpline` command.
+
+mod args;
+mod bench;
+mod json;
+mod measure;
+mod replay;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+
+/// Everything asked for was done and found in order.
+const SUCCESS: u8 = 0;
+/// A block failed, or something was not as it must be.
+const FAILURE: u8 = 1;
+/// The input or the arguments cannot be used. clap exits with the same.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Replay(args) => replay::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "warpline", &mut std::io::stdout());
+            Ok(SUCCESS)
+        }
+    };
+    match result {
+        Ok(code) => code.into(),
+        // The reader of our output has had enough, as `head` does: nothing to complain about.
+        Err(error) if table::is_broken_pipe(&error) => SUCCESS.into(),
+        Err(error) => {
+            table::complain(&error);
+            UNUSABLE.into()
+        }
+    }
+}

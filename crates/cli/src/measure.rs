@@ -1,0 +1,128 @@
+//! Timing, the same for `replay` and `bench`.
+//!
+//! Timed is from recovered transactions and decoded state, with an idle pool, to a complete owned
+//! output, everything the execution allocated besides it freed again. Nothing is learned from a
+//! block, so nothing has to be forgotten between runs; analysed code is kept on all sides alike.
+
+use std::time::{Duration, Instant};
+
+use cpu_time::ProcessTime;
+use warpline_engine::{Engine, Ethereum, ExecutionError, Strategy};
+use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
+
+/// Runs a side gets at least, beyond what was asked for, if they are short.
+const SIDE: Duration = Duration::from_millis(300);
+/// Runs a side gets at most.
+const MAX_RUNS: u32 = 200;
+
+/// One execution.
+pub(crate) struct Timed {
+    pub(crate) output: BlockOutput,
+    pub(crate) took: Duration,
+}
+
+/// Medians over repeated executions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Medians {
+    pub(crate) sequential: Duration,
+    pub(crate) parallel: Duration,
+    pub(crate) parallel_1: Duration,
+    pub(crate) revm: Duration,
+    /// Processor time of the parallel execution.
+    pub(crate) cpu: Duration,
+}
+
+/// A block, the state it starts from and the engine to execute it with.
+pub(crate) struct Subject<'a, S> {
+    pub(crate) engine: &'a Engine<Ethereum>,
+    pub(crate) block: &'a RecoveredBlock,
+    pub(crate) state: &'a S,
+}
+
+impl<S: StateSource> Subject<'_, S> {
+    /// Executes once.
+    pub(crate) fn once(&self, strategy: Strategy) -> Result<Timed, ExecutionError<S::Error>> {
+        let start = Instant::now();
+        let output = self.engine.execute_with(self.block, self.state, strategy, None)?;
+        Ok(Timed { output, took: start.elapsed() })
+    }
+
+    /// Executes at least `repeat` times each way, interleaved.
+    pub(crate) fn repeatedly(
+        &self,
+        repeat: u32,
+        parallel: Strategy,
+    ) -> Result<Medians, ExecutionError<S::Error>> {
+        let Self { engine, block, state } = self;
+        let mut samples = Samples::default();
+        let (mut spent, mut runs) = (Duration::ZERO, 0);
+        while runs < repeat || (spent < SIDE && runs < MAX_RUNS) {
+            let sequential = self.once(Strategy::Sequential)?.took;
+            let cpu = ProcessTime::now();
+            let in_parallel = self.once(parallel)?.took;
+            samples.cpu.push(cpu.elapsed());
+            samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
+            let start = Instant::now();
+            let output = engine.execute_reference(block, state)?;
+            samples.revm.push(start.elapsed());
+            drop(output);
+            samples.sequential.push(sequential);
+            samples.parallel.push(in_parallel);
+            spent += sequential.min(in_parallel);
+            runs += 1;
+        }
+        Ok(samples.medians())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Samples {
+    sequential: Vec<Duration>,
+    parallel: Vec<Duration>,
+    parallel_1: Vec<Duration>,
+    revm: Vec<Duration>,
+    cpu: Vec<Duration>,
+}
+
+impl Samples {
+    fn medians(self) -> Medians {
+        Medians {
+            sequential: median(self.sequential),
+            parallel: median(self.parallel),
+            parallel_1: median(self.parallel_1),
+            revm: median(self.revm),
+            cpu: median(self.cpu),
+        }
+    }
+}
+
+/// The middle sample, or the mean of the two in the middle.
+fn median(mut samples: Vec<Duration>) -> Duration {
+    samples.sort_unstable();
+    let middle = samples.len() / 2;
+    match samples.get(middle) {
+        None => Duration::ZERO,
+        Some(upper) if samples.len() % 2 == 1 => *upper,
+        Some(upper) => (samples[middle - 1] + *upper) / 2,
+    }
+}
+
+/// In milliseconds.
+pub(crate) const fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_is_the_middle_or_the_mean_of_the_middle() {
+        let of =
+            |millis: &[u64]| median(millis.iter().copied().map(Duration::from_millis).collect());
+        assert_eq!(of(&[]), Duration::ZERO);
+        assert_eq!(of(&[7]), Duration::from_millis(7));
+        assert_eq!(of(&[9, 1, 5]), Duration::from_millis(5));
+        assert_eq!(of(&[8, 2, 4, 100]), Duration::from_millis(6));
+    }
+}

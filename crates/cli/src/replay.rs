@@ -1,0 +1,228 @@
+//! `warpline replay`: blocks from files, or the embedded ones, executed and proven.
+
+mod embedded;
+mod execute;
+mod summary;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use warpline_engine::{Engine, EngineConfig, Ethereum};
+use warpline_replay::{BlockInput, ChainTest, Input, Inputs, Verdict, run_chain_test};
+
+use crate::{
+    FAILURE, SUCCESS, UNUSABLE,
+    args::{Mode, ReplayArgs},
+    json::{BlockRow, EngineInfo, ReplayReport, Target, TestFailure, Tests, Unusable},
+    table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, megagas, millis},
+};
+
+/// Runs the command and returns the exit status.
+pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
+    let target = Target::open(args.json.as_deref())?;
+    let mut session = Session::new(args, !matches!(target, Some(Target::Stdout)))?;
+    session.heading()?;
+    if args.inputs.is_empty() {
+        for input in embedded::blocks(&session.engine)? {
+            session.block(&input)?;
+            if session.is_enough() {
+                break;
+            }
+        }
+    } else {
+        for input in Inputs::open(&args.inputs) {
+            session.input(input)?;
+            if session.is_enough() {
+                break;
+            }
+        }
+    }
+    session.finish(target)
+}
+
+/// A replay under way.
+struct Session<'a> {
+    args: &'a ReplayArgs,
+    engine: Engine<Ethereum>,
+    printer: Printer,
+    progress: ProgressBar,
+    rows: Vec<BlockRow>,
+    tests: Option<Tests>,
+    unusable: Vec<Unusable>,
+}
+
+impl<'a> Session<'a> {
+    fn new(args: &'a ReplayArgs, print: bool) -> anyhow::Result<Self> {
+        let config = EngineConfig::with_threads(args.engine.threads);
+        let engine = Engine::new(Ethereum::mainnet(), config)?;
+        // indicatif draws on standard error, and only if that is a terminal.
+        let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
+            "{spinner} {pos} blocks in {elapsed}, {per_sec}  {wide_msg}",
+        )?);
+        Ok(Self {
+            args,
+            engine,
+            printer: Printer::new(print),
+            progress,
+            rows: Vec::new(),
+            tests: None,
+            unusable: Vec::new(),
+        })
+    }
+
+    /// Whether `--fail-fast` ends the replay here.
+    fn is_enough(&self) -> bool {
+        self.args.fail_fast && self.has_failed()
+    }
+
+    fn has_failed(&self) -> bool {
+        let failed_tests = self.tests.as_ref().is_some_and(|tests| tests.failed > 0);
+        let last = self.rows.iter().any(|row| row.identical == Some(false) || !row.verified);
+        failed_tests || last || !self.unusable.is_empty()
+    }
+
+    fn print(&self, line: impl std::fmt::Display) -> std::io::Result<()> {
+        self.progress.suspend(|| self.printer.line(line))
+    }
+
+    fn heading(&self) -> anyhow::Result<()> {
+        let titles = format!(
+            "{:>9}  {:<16} {:>5} {:>8} {:>9} {:>9} {:>8} {:>7}  {}",
+            "block", "fork", "txs", "Mgas", "seq ms", "par ms", "speed-up", "re-exec", "proof"
+        );
+        Ok(self.print(Styled(STRONG, titles))?)
+    }
+
+    fn input(&mut self, input: Result<Input, warpline_replay::InputError>) -> anyhow::Result<()> {
+        match input {
+            Ok(Input::Block(input)) => self.block(&input),
+            Ok(Input::ChainTest(test)) => self.chain_test(&test),
+            Ok(Input::Skipped(origin)) => {
+                let note = format!("{origin}: not in a known format, skipped");
+                Ok(self.print(Styled(FAINT, note))?)
+            }
+            Err(error) => {
+                self.print(format_args!("{} {error}", Styled(BAD, "unusable input")))?;
+                self.unusable.push(Unusable { error: error.to_string() });
+                Ok(())
+            }
+        }
+    }
+
+    /// Executes and verifies a block that stands alone.
+    fn block(&mut self, input: &BlockInput) -> anyhow::Result<()> {
+        self.progress.set_message(input.origin.to_string());
+        let engine = self.engine.with_vm(Ethereum::new(input.chain.clone()));
+        let row = execute::verified_row(&engine, input, self.args);
+        self.print_row(&row)?;
+        self.progress.inc(1);
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn print_row(&self, row: &BlockRow) -> anyhow::Result<()> {
+        let sound = row.verified && row.identical != Some(false);
+        let style = if sound { GOOD } else { BAD };
+        let proof = row.proof.as_deref().unwrap_or("none");
+        let remark = match (&row.error, &row.proof_limit) {
+            (Some(error), _) => format!("  {}", Styled(BAD, error)),
+            // That a snapshot has no trie is its nature, not news.
+            (None, Some(limit)) if row.proof_limit_is_news() => {
+                format!("  {}", Styled(FAINT, limit))
+            }
+            _ => String::new(),
+        };
+        let line = format!(
+            "{:>9}  {:<16} {:>5} {:>8} {:>9} {:>9} {:>8} {:>7}  {}{remark}",
+            row.number,
+            row.fork,
+            row.txs,
+            megagas(row.gas_used),
+            millis(row.sequential_ms),
+            millis(row.parallel_ms),
+            factor(row.speedup),
+            row.reexecutions,
+            Styled(style, proof),
+        );
+        Ok(self.print(line)?)
+    }
+
+    /// Runs a case of a blockchain test. Its blocks are too many and too small for the table.
+    fn chain_test(&mut self, test: &ChainTest) -> anyhow::Result<()> {
+        self.progress.set_message(test.origin.to_string());
+        let engine = self.engine.with_vm(Ethereum::new(test.chain.clone()));
+        let mut rows: Vec<BlockRow> = Vec::new();
+        let report = run_chain_test(test, |input, observer| {
+            let (row, result) = execute::test_row(&engine, input, self.args, observer);
+            rows.push(row);
+            result
+        });
+        execute::add_proofs(&mut rows, &report);
+        self.progress.inc(rows.len() as u64);
+        self.rows.extend(rows);
+
+        let tests = self.tests.get_or_insert_default();
+        tests.cases += 1;
+        match report.verdict {
+            Verdict::Passed => tests.passed += 1,
+            Verdict::Undecided(reason) => {
+                *tests.undecided.entry(reason.to_string()).or_default() += 1;
+            }
+            Verdict::Failed(failure) => {
+                let (case, network) = (report.origin.to_string(), report.network);
+                let reason = failure.to_string();
+                tests.failed += 1;
+                let line = format!("{} {case} [{network}]: {reason}", Styled(BAD, "failed"));
+                tests.failures.push(TestFailure { case, network, reason });
+                self.print(line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints the summary, writes the report and returns the exit status.
+    fn finish(self, target: Option<Target>) -> anyhow::Result<u8> {
+        self.progress.finish_and_clear();
+        let summary = summary::of(&self.rows);
+        summary::print(&self.printer, &summary, &self.rows, self.tests.as_ref())?;
+        if !self.unusable.is_empty() {
+            let count = self.unusable.len();
+            self.printer.line(Styled(BAD, format_args!("{count} unusable inputs")))?;
+        }
+        let failed_tests = self.tests.as_ref().is_some_and(|tests| tests.failed > 0);
+        let code = if summary.mismatched + summary.failed > 0 || failed_tests {
+            FAILURE
+        } else if !self.unusable.is_empty() || (self.rows.is_empty() && self.tests.is_none()) {
+            UNUSABLE
+        } else {
+            SUCCESS
+        };
+        if let Some(target) = target {
+            let engine =
+                EngineInfo { version: env!("CARGO_PKG_VERSION"), threads: self.engine.threads() };
+            target.write(&ReplayReport {
+                schema: "warpline.replay.v1",
+                engine,
+                blocks: self.rows,
+                summary,
+                tests: self.tests,
+                unusable: self.unusable,
+            })?;
+        } else if self.rows.is_empty() && self.tests.is_none() && self.unusable.is_empty() {
+            anyhow::bail!("no blocks in {}", list(&self.args.inputs));
+        }
+        Ok(code)
+    }
+}
+
+fn list(paths: &[std::path::PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
+}
+
+/// Whether the mode runs the block sequentially and in parallel.
+pub(crate) const fn ways(mode: Mode) -> (bool, bool) {
+    match mode {
+        Mode::Compare => (true, true),
+        Mode::Parallel => (false, true),
+        Mode::Sequential => (true, false),
+    }
+}

@@ -1,0 +1,228 @@
+//! One block executed the ways that the mode asks for, compared and proven.
+
+use std::error::Error;
+
+use warpline_engine::{Engine, Ethereum, ExecutionError, Strategy};
+use warpline_primitives::{BlockOutput, CommitObserver};
+use warpline_replay::{
+    BlockInput, BlockOutcome, CaseReport, ExecutionError as CaseError, ParentStateError, Proof,
+    ProofLimit,
+};
+
+use super::ways;
+use crate::{
+    args::ReplayArgs,
+    json::BlockRow,
+    measure::{Subject, Timed, ms},
+};
+
+/// Both ways of executing a block gave something else.
+#[derive(Debug, thiserror::Error)]
+enum Disagreement {
+    #[error("parallel differs from sequential: {0}")]
+    Output(#[from] warpline_primitives::OutputMismatch),
+    #[error("sequential succeeds, parallel fails: {0}")]
+    ParallelFails(#[source] ExecutionError<ParentStateError>),
+    #[error("sequential fails, parallel succeeds: {0}")]
+    SequentialFails(#[source] ExecutionError<ParentStateError>),
+    #[error("sequential fails with {sequential}, parallel with {parallel}")]
+    OtherError {
+        sequential: ExecutionError<ParentStateError>,
+        parallel: ExecutionError<ParentStateError>,
+    },
+}
+
+/// The row of a block before anything is known of its execution.
+fn row_of(input: &BlockInput) -> BlockRow {
+    BlockRow {
+        number: input.number(),
+        hash: input.hash().to_string(),
+        source: input.origin.to_string(),
+        fork: input.fork_name(),
+        txs: input.transaction_count(),
+        gas_used: input.gas_used(),
+        ..BlockRow::default()
+    }
+}
+
+/// Executes and verifies a block that stands alone.
+pub(crate) fn verified_row(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+    args: &ReplayArgs,
+) -> BlockRow {
+    let mut row = row_of(input);
+    if let Err(error) = input.check() {
+        row.error = Some(error.to_string());
+        return row;
+    }
+    let output = match both_ways(engine, input, args, Strategy::Auto, &mut row) {
+        Ok(output) => output,
+        Err(error) => {
+            row.error = Some(error.to_string());
+            return row;
+        }
+    };
+    let proven = match roots(engine, input) {
+        Ok(roots) => input.verify(&output, roots.as_ref()).map_err(Into::into),
+        Err(error) => Err(Box::<dyn Error + Send + Sync>::from(error)),
+    };
+    match proven {
+        Ok(proof) => row.prove(&proof),
+        Err(error) => row.error = Some(error.to_string()),
+    }
+    if args.repeat > 1 && row.error.is_none() {
+        repeat(engine, input, args, &mut row);
+    }
+    row
+}
+
+/// The state roots that receipts before Byzantium carry, from an execution of their own so that
+/// no observer slows a timed one.
+fn roots(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+) -> Result<Option<warpline_replay::TransactionRoots>, ExecutionError<ParentStateError>> {
+    let Some(mut roots) = input.transaction_roots() else { return Ok(None) };
+    let observer: &mut dyn CommitObserver = &mut roots;
+    engine.execute_with(&input.block, &input.parent, Strategy::Auto, Some(observer))?;
+    Ok(Some(roots))
+}
+
+/// Executes the block of a blockchain test. In parallel it runs on all workers, however small it
+/// is: such tests are there to find mistakes.
+pub(crate) fn test_row(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+    args: &ReplayArgs,
+    observer: Option<&mut dyn CommitObserver>,
+) -> (BlockRow, Result<BlockOutput, CaseError>) {
+    let mut row = row_of(input);
+    let strategy = Strategy::Parallel(engine.threads());
+    let result = both_ways(engine, input, args, strategy, &mut row);
+    let result = result.and_then(|output| {
+        let Some(observer) = observer else { return Ok(output) };
+        let strategy = if ways(args.mode).1 { strategy } else { Strategy::Sequential };
+        engine
+            .execute_with(&input.block, &input.parent, strategy, Some(observer))
+            .map_err(into_case_error)
+    });
+    (row, result)
+}
+
+/// Executes the block as the mode asks, compares, and returns the output.
+fn both_ways(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+    args: &ReplayArgs,
+    strategy: Strategy,
+    row: &mut BlockRow,
+) -> Result<BlockOutput, CaseError> {
+    let subject = Subject { engine, block: &input.block, state: &input.parent };
+    let (sequentially, in_parallel) = ways(args.mode);
+    let sequential = sequentially.then(|| subject.once(Strategy::Sequential));
+    let parallel = in_parallel.then(|| subject.once(strategy));
+    if let Some(Ok(Timed { took, .. })) = &sequential {
+        row.sequential_ms = Some(ms(*took));
+    }
+    if let Some(Ok(Timed { output, took })) = &parallel {
+        row.parallel_ms = Some(ms(*took));
+        row.count(output);
+    }
+    row.speedup = row.sequential_ms.zip(row.parallel_ms).map(|(one, other)| one / other);
+    match (sequential, parallel) {
+        (Some(sequential), Some(parallel)) => {
+            let agreed = agree(sequential, parallel);
+            row.identical = Some(!matches!(agreed, Err(CaseError::Failed(_))));
+            agreed
+        }
+        (Some(only), None) | (None, Some(only)) => {
+            only.map(|timed| timed.output).map_err(into_case_error)
+        }
+        (None, None) => unreachable!("every mode runs the block at least once"),
+    }
+}
+
+type Attempt = Result<Timed, ExecutionError<ParentStateError>>;
+
+/// The outcome that both ways came to, or how they disagree.
+fn agree(sequential: Attempt, parallel: Attempt) -> Result<BlockOutput, CaseError> {
+    let disagreement: Disagreement = match (sequential, parallel) {
+        (Ok(sequential), Ok(parallel)) => match sequential.output.compare(&parallel.output) {
+            Ok(()) => return Ok(parallel.output),
+            Err(mismatch) => mismatch.into(),
+        },
+        (Ok(_), Err(error)) => Disagreement::ParallelFails(error),
+        (Err(error), Ok(_)) => Disagreement::SequentialFails(error),
+        (Err(sequential), Err(parallel)) if sequential.to_string() == parallel.to_string() => {
+            return Err(into_case_error(parallel));
+        }
+        (Err(sequential), Err(parallel)) => Disagreement::OtherError { sequential, parallel },
+    };
+    Err(CaseError::Failed(disagreement.into()))
+}
+
+fn into_case_error(error: ExecutionError<ParentStateError>) -> CaseError {
+    match error {
+        ExecutionError::InvalidBlock(error) => CaseError::InvalidBlock(error.into()),
+        error => CaseError::Failed(error.into()),
+    }
+}
+
+/// Replaces the times of the first runs by medians.
+fn repeat(engine: &Engine<Ethereum>, input: &BlockInput, args: &ReplayArgs, row: &mut BlockRow) {
+    let subject = Subject { engine, block: &input.block, state: &input.parent };
+    row.cold_ms = row.parallel_ms;
+    match subject.repeatedly(args.repeat, Strategy::Auto) {
+        Ok(medians) => {
+            let (sequentially, in_parallel) = ways(args.mode);
+            row.sequential_ms = sequentially.then(|| ms(medians.sequential));
+            row.parallel_ms = in_parallel.then(|| ms(medians.parallel));
+            row.parallel_1_ms = Some(ms(medians.parallel_1));
+            row.revm_ms = Some(ms(medians.revm));
+            row.cpu_ms = Some(ms(medians.cpu));
+            row.speedup = row.sequential_ms.zip(row.parallel_ms).map(|(one, other)| one / other);
+        }
+        Err(error) => row.error = Some(error.to_string()),
+    }
+}
+
+/// Completes the rows of a case's blocks, of which there is one for each that was executed.
+pub(crate) fn add_proofs(rows: &mut [BlockRow], report: &CaseReport) {
+    let executed = report.blocks.iter().filter(|block| block.executed);
+    for (row, block) in rows.iter_mut().zip(executed) {
+        match &block.outcome {
+            BlockOutcome::Accepted(proof) => row.prove(proof),
+            // To be rejected is what such a block is there for.
+            BlockOutcome::Rejected(reason) => {
+                row.verified = report.passed();
+                row.error = Some(reason.to_string());
+            }
+            BlockOutcome::Undecided(reason) => {
+                row.verified = true;
+                row.proof_limit = Some(reason.to_string());
+            }
+            BlockOutcome::Failed => row.error = Some("the case failed here".to_owned()),
+        }
+    }
+}
+
+impl BlockRow {
+    fn prove(&mut self, proof: &Proof) {
+        self.verified = true;
+        self.proof = Some(proof.level.to_string());
+        self.proof_limit = proof.limit.as_ref().map(ToString::to_string);
+    }
+
+    /// Whether the limit of the proof is worth a remark: a snapshot never has a trie.
+    pub(crate) fn proof_limit_is_news(&self) -> bool {
+        self.proof_limit.as_ref().is_some_and(|limit| *limit != ProofLimit::NoTrie.to_string())
+    }
+
+    fn count(&mut self, output: &BlockOutput) {
+        self.width = output.work.width;
+        self.executions = output.work.executions;
+        self.reexecutions = output.work.reexecutions;
+        self.validations = output.work.validations;
+    }
+}

@@ -1,0 +1,81 @@
+//! What people read: aligned columns, colours where they are wanted, complaints to standard error.
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+};
+
+use anstyle::{AnsiColor, Style};
+
+/// Good news.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// Bad news.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// A remark.
+pub(crate) const FAINT: Style = Style::new().dimmed();
+/// Headings.
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// Text in a style. Padding applies to the text, not to the codes around it.
+pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Styled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        self.1.fmt(f)?;
+        write!(f, "{:#}", self.0)
+    }
+}
+
+/// Standard output, or nowhere.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    enabled: bool,
+}
+
+impl Printer {
+    /// Prints if `enabled`.
+    pub(crate) const fn new(enabled: bool) -> Self {
+        Self { enabled }
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&self, text: impl fmt::Display) -> io::Result<()> {
+        if !self.enabled {
+            return Ok(());
+        }
+        writeln!(anstream::stdout().lock(), "{text}")
+    }
+}
+
+/// A duration in milliseconds with three significant digits, or a dash.
+pub(crate) fn millis(ms: Option<f64>) -> String {
+    match ms {
+        None => "-".to_owned(),
+        Some(ms) if ms < 10.0 => format!("{ms:.2}"),
+        Some(ms) if ms < 100.0 => format!("{ms:.1}"),
+        Some(ms) => format!("{ms:.0}"),
+    }
+}
+
+/// A factor such as `1.62x`, or a dash.
+pub(crate) fn factor(factor: Option<f64>) -> String {
+    factor.map_or_else(|| "-".to_owned(), |factor| format!("{factor:.2}x"))
+}
+
+/// Gas in millions.
+#[expect(clippy::cast_precision_loss, reason = "for display")]
+pub(crate) fn megagas(gas: u64) -> String {
+    format!("{:.2}", gas as f64 / 1e6)
+}
+
+/// Reports an error that ends the command.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let _ = writeln!(anstream::stderr(), "{}: {error:#}", Styled(BAD, "error"));
+}
+
+/// Whether nobody reads our output any more.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
