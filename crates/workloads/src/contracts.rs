@@ -84,7 +84,12 @@ impl TokenState {
     }
 
     /// Sets what `spender` may move on behalf of `owner`.
-    pub(crate) fn set_allowance(&mut self, owner: Address, spender: Address, amount: U256) -> &mut Self {
+    pub(crate) fn set_allowance(
+        &mut self,
+        owner: Address,
+        spender: Address,
+        amount: U256,
+    ) -> &mut Self {
         self.allowances.insert((owner, spender), amount);
         self
     }
@@ -135,6 +140,8 @@ impl PoolState {
             ("fees1", U256::ONE),
             ("volume0", Self::RESERVE),
             ("volume1", Self::RESERVE),
+            ("trades", U256::ONE),
+            ("lastPrice", price),
             ("lock", U256::ONE),
         ]);
     }

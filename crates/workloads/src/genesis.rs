@@ -12,7 +12,7 @@ use alloy_primitives::{Address, U256, address};
 use warpline_chain::{ChainSpec, EthereumHardfork};
 use warpline_primitives::{Account, MemoryState};
 
-use crate::{contracts::install_code, random::labelled, transaction::GWEI};
+use crate::{contracts::install_code, random::labelled};
 
 /// The chain id of everything this crate makes.
 pub const CHAIN_ID: u64 = 7_878;
@@ -51,11 +51,14 @@ pub(crate) fn fund(state: &mut MemoryState, address: Address, balance: U256) {
     state.insert_account(address, Account { balance, ..Account::default() });
 }
 
+/// One ether in wei.
+const ETHER: u64 = 1_000_000_000_000_000_000;
+/// The base fee the chain begins with, in wei.
+const GENESIS_BASE_FEE: u64 = 10_000_000_000;
+
 /// So many ether in wei, which is also so many tokens of 18 decimals in their smallest unit.
 pub(crate) const fn ether(amount: u64) -> U256 {
-    // At most 2^64 * 10^18, which two limbs hold.
-    let wei = amount as u128 * 1_000_000_000_000_000_000;
-    U256::from_limbs([wei as u64, (wei >> 64) as u64, 0, 0])
+    U256::from_limbs([amount, 0, 0, 0]).wrapping_mul(U256::from_limbs([ETHER, 0, 0, 0]))
 }
 
 /// The header of a first block. It is empty, so the base fee falls with the next.
@@ -65,7 +68,7 @@ pub(crate) fn genesis_header(gas_limit: u64) -> Header {
         beneficiary: BENEFICIARY,
         gas_limit,
         timestamp: GENESIS_TIME,
-        base_fee_per_gas: Some(10 * GWEI as u64),
+        base_fee_per_gas: Some(GENESIS_BASE_FEE),
         withdrawals_root: Some(EMPTY_WITHDRAWALS),
         blob_gas_used: Some(0),
         excess_blob_gas: Some(0),

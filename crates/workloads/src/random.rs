@@ -29,6 +29,12 @@ impl Random {
     pub(crate) const fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+
+    /// An index below `bound`, which must not be zero.
+    pub(crate) fn index(&mut self, bound: usize) -> usize {
+        let index = self.below(bound as u64);
+        usize::try_from(index).expect("it is below a usize")
+    }
 }
 
 /// Ranks with the popularity Zipf's law gives them: rank `k`, from 1, weighs `1 / k`.

@@ -16,11 +16,7 @@ use warpline_primitives::{BlockOutput, RecoveredBlock};
 /// Fields that came with a fork are filled in where the header has them already. What was decided
 /// before execution (number, time, base fee, limits) stays as it is.
 #[must_use]
-pub fn seal(
-    mut block: RecoveredBlock,
-    output: &BlockOutput,
-    state_root: B256,
-) -> RecoveredBlock {
+pub fn seal(mut block: RecoveredBlock, output: &BlockOutput, state_root: B256) -> RecoveredBlock {
     let header = &mut block.header;
     header.transactions_root = calculate_transaction_root(&block.transactions);
     header.ommers_hash = calculate_ommers_root(&block.ommers);

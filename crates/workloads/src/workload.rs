@@ -93,11 +93,11 @@ impl Workload {
     pub const fn gas_per_transaction(self) -> u64 {
         match self {
             Self::TransfersIndependent | Self::TransfersChain | Self::TransfersHot => 21_000,
-            Self::Erc20Independent | Self::Erc20Hot => 34_500,
-            Self::SwapsIndependent => 150_000,
-            Self::SwapsHot => 145_000,
-            Self::NftMint => 73_000,
-            Self::Mixed => 55_000,
+            Self::Erc20Independent | Self::Erc20Hot => 34_200,
+            Self::SwapsIndependent => 152_000,
+            Self::SwapsHot => 141_600,
+            Self::NftMint => 72_600,
+            Self::Mixed => 57_000,
         }
     }
 }

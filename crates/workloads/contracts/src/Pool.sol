@@ -11,7 +11,7 @@ interface Asset {
 ///
 /// A trader calls `trade`, which plays the router's part too: it quotes, pulls the input through
 /// `transferFrom`, pays the output and settles the books. A swap therefore writes, besides the four
-/// token balances and the allowance, the lock, the reserves, the fee and volume totals, the price
+/// token balances and the allowance, the lock, the reserves, the totals, the last price, the price
 /// accumulators (once a block) and the trader's own record: the footprint, and about the gas, of a
 /// routed swap on a public chain.
 contract Pool {
@@ -39,6 +39,10 @@ contract Pool {
     /// What has been paid in per token, one slot.
     uint128 public volume0;
     uint128 public volume1;
+
+    /// How many trades there were, and the price after the last, in 1 / 2^112.
+    uint256 public trades;
+    uint256 public lastPrice;
 
     mapping(address trader => Trader) public traders;
 
@@ -131,6 +135,8 @@ contract Pool {
         accumulate(before0, before1);
         reserve0 = uint112(after0);
         reserve1 = uint112(after1);
+        trades += 1;
+        lastPrice = (after1 << 112) / after0;
         record(in0, in1);
         emit Sync(uint112(after0), uint112(after1));
         emit Swap(

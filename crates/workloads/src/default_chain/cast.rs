@@ -133,7 +133,7 @@ impl Script {
     pub(super) fn mix(&mut self, mix: Mix) {
         let mut left = [mix.payments, mix.transfers, mix.trades, mix.mints];
         while left.iter().sum::<usize>() > 0 {
-            let mut point = self.index(left.iter().sum());
+            let mut point = self.random.index(left.iter().sum());
             let mut kind = 0;
             while point >= left[kind] {
                 point -= left[kind];
@@ -212,8 +212,7 @@ impl Script {
         // The validator's public key of 48 bytes and the amount of eight, zero for everything.
         let mut input = [0; 56];
         input[..32].copy_from_slice(labelled("validator", 0).as_slice());
-        let mut call =
-            Call::contract(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, input.into(), 250_000);
+        let mut call = Call::contract(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, input.into(), 250_000);
         call.value = U256::ONE;
         self.send(person, call);
     }
@@ -253,14 +252,14 @@ impl Script {
 
     fn token_transfer(&mut self) {
         let (person, to) = (self.anybody(), self.anybody());
-        let token = self.tokens[self.index(self.tokens.len())];
+        let token = self.tokens[self.random.index(self.tokens.len())];
         let input = transfer_input(self.people[to].address, self.amount());
         self.send(person, Call::contract(token, input, TOKEN_GAS_LIMIT));
     }
 
     fn trade(&mut self) {
-        let (person, market) = (self.anybody(), self.index(MARKETS.len()));
-        let token = self.tokens[MARKETS[market][self.index(2)]];
+        let (person, market) = (self.anybody(), self.random.index(MARKETS.len()));
+        let token = self.tokens[MARKETS[market][self.random.index(2)]];
         let trader = self.people[person].address;
         let input = trade_input(token, self.amount(), trader, DISTANT_FUTURE);
         self.send(person, Call::contract(self.pools[market], input, TRADE_GAS_LIMIT));
@@ -277,10 +276,6 @@ impl Script {
 
     fn tip(&mut self) -> u128 {
         GWEI + u128::from(self.random.below(1_000)) * GWEI / 1_000
-    }
-
-    fn index(&mut self, bound: usize) -> usize {
-        usize::try_from(self.random.below(bound as u64)).unwrap_or_default()
     }
 
     fn next_nonce(&mut self, person: usize) -> u64 {

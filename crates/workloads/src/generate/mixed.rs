@@ -7,9 +7,7 @@ use alloy_primitives::{Address, U256};
 
 use super::{Builder, MINT_GAS_LIMIT, TOKEN_GAS_LIMIT, TRADE_GAS_LIMIT};
 use crate::{
-    contracts::{
-        CollectibleState, PoolState, TokenState, mint_input, trade_input, transfer_input,
-    },
+    contracts::{CollectibleState, PoolState, TokenState, mint_input, trade_input, transfer_input},
     genesis::ether,
     random::{Role, Zipf},
     transaction::Call,
@@ -116,7 +114,7 @@ impl World {
             traded.push(pair);
         }
         let collection = |index| builder.addresses.get(Role::Collection, index);
-        // About as many accounts as a block has transactions send in it; most of them once.
+        // Three fifths of the transactions then come from different senders.
         let users = 2 * count;
         Self {
             users,
@@ -137,7 +135,7 @@ impl World {
         if builder.random.below(2) == 0 {
             return self.user.draw(&mut builder.random);
         }
-        (builder.random.next() % self.users as u64) as usize
+        builder.random.index(self.users)
     }
 
     /// A user or, as often, somebody who only ever receives.
@@ -156,7 +154,7 @@ impl World {
     fn trade(&mut self, builder: &mut Builder, trader: Address) -> Call {
         let index = self.pool.draw(&mut builder.random);
         let pool = self.pools[index];
-        let sold = self.traded[index][builder.random.below(2) as usize];
+        let sold = self.traded[index][builder.random.index(2)];
         let token = &mut self.tokens[sold];
         token.set_balance(trader, ether(1_000));
         token.set_allowance(trader, pool.address, U256::MAX);

@@ -4,9 +4,7 @@ use alloy_primitives::{Address, U256};
 
 use super::{Builder, MINT_GAS_LIMIT, TOKEN_GAS_LIMIT, TRADE_GAS_LIMIT};
 use crate::{
-    contracts::{
-        CollectibleState, PoolState, TokenState, mint_input, trade_input, transfer_input,
-    },
+    contracts::{CollectibleState, PoolState, TokenState, mint_input, trade_input, transfer_input},
     genesis::{ether, fund},
     random::Role,
     transaction::Call,
@@ -96,8 +94,10 @@ impl Builder {
     fn market(&self, index: usize) -> Market {
         let tokens = [2 * index, 2 * index + 1].map(|token| self.addresses.get(Role::Token, token));
         let pool = PoolState::new(self.addresses.get(Role::Pool, index), tokens, self.parent_time);
-        let mut market =
-            Market { pool, tokens: [TokenState::new(tokens[0], "Copper"), TokenState::new(tokens[1], "Tin")] };
+        let mut market = Market {
+            pool,
+            tokens: [TokenState::new(tokens[0], "Copper"), TokenState::new(tokens[1], "Tin")],
+        };
         for token in &mut market.tokens {
             token.set_balance(pool.address, PoolState::RESERVE);
         }
