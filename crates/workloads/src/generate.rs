@@ -35,7 +35,7 @@ pub struct GeneratedBlock {
     pub workload: Workload,
     /// The rules it runs under.
     pub chain: ChainSpec,
-    /// The header before it. Its state root is zero: nobody has computed it.
+    /// The header before it: half full, and silent about the state, whose root nobody has computed.
     pub parent: Header,
     /// The state it starts from.
     pub state: MemoryState,
