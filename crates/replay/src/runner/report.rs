@@ -69,9 +69,6 @@ pub enum UndecidedReason {
     /// The block access list is wrong (EIP-7928).
     #[error("block access lists are not checked")]
     BlockAccessList,
-    /// The proof of work is wrong.
-    #[error("proof of work is not checked")]
-    ProofOfWork,
 }
 
 /// Why a block was rejected.
@@ -215,12 +212,11 @@ impl UndecidedReason {
     /// Why a block that should have been rejected for `reason` may have been accepted rightly, as
     /// far as the rules that are checked go.
     pub(super) fn of(reason: Option<&str>, input: &BlockInput) -> Option<Self> {
-        let reason = reason?;
+        // A list that is out of order counts as a wrong format of the block.
+        const REASONS: [&str; 3] = ["ACCESS_LIST", "INVALID_BAL_HASH", "INCORRECT_BLOCK_FORMAT"];
         let lists = input.chain.block_access_lists_at(input.block.header.timestamp);
-        if lists && (reason.contains("ACCESS_LIST") || reason.contains("INVALID_BAL_HASH")) {
-            return Some(Self::BlockAccessList);
-        }
-        reason.contains("InvalidBlockNonce").then_some(Self::ProofOfWork)
+        let about_lists = REASONS.iter().any(|name| reason.is_some_and(|text| text.contains(name)));
+        (lists && about_lists).then_some(Self::BlockAccessList)
     }
 }
 
