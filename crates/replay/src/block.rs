@@ -14,10 +14,10 @@ use warpline_primitives::{RecoveredBlock, Transaction};
 #[derive(Debug, thiserror::Error)]
 pub enum BlockDecodeError {
     /// The bytes are not the RLP of a block.
-    #[error("block RLP: {0}")]
+    #[error("malformed RLP: {0}")]
     Rlp(#[from] alloy_rlp::Error),
     /// Bytes are left after the block.
-    #[error("block RLP: {count} bytes after the end")]
+    #[error("malformed RLP: {count} bytes after the end")]
     TrailingBytes {
         /// How many.
         count: usize,

@@ -26,7 +26,7 @@ const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 const ZSTD_WINDOW_LOG: u32 = 27;
 const TAR_BLOCK: usize = 512;
 
-type Bytes = Box<dyn Read + Send>;
+type Stream = Box<dyn Read + Send>;
 
 /// One uncompressed file or archive member.
 pub(crate) struct Document {
@@ -122,12 +122,12 @@ impl Iterator for Documents {
 
 /// What is left when the compression layers are off.
 enum Content {
-    Plain(Bytes),
-    Tar(Bytes),
+    Plain(Stream),
+    Tar(Stream),
 }
 
 impl Content {
-    fn of(mut reader: Bytes) -> Result<Self, InputProblem> {
+    fn of(mut reader: Stream) -> Result<Self, InputProblem> {
         for _ in 0..=MAX_LAYERS {
             let mut head = Vec::with_capacity(TAR_BLOCK);
             let block = TAR_BLOCK as u64;
@@ -135,7 +135,7 @@ impl Content {
             let tar = head.get(257..262) == Some(b"ustar");
             let gzip = head.starts_with(&[0x1f, 0x8b]);
             let zstd = head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-            let whole: Bytes = Box::new(Cursor::new(head).chain(reader));
+            let whole: Stream = Box::new(Cursor::new(head).chain(reader));
             reader = if gzip {
                 Box::new(BufReader::new(MultiGzDecoder::new(whole)))
             } else if zstd {
@@ -150,7 +150,7 @@ impl Content {
     }
 }
 
-fn zstd_decoder(reader: Bytes) -> io::Result<zstd::Decoder<'static, BufReader<Bytes>>> {
+fn zstd_decoder(reader: Stream) -> io::Result<zstd::Decoder<'static, BufReader<Stream>>> {
     let mut decoder = zstd::Decoder::new(reader)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
     Ok(decoder)
@@ -159,7 +159,7 @@ fn zstd_decoder(reader: Bytes) -> io::Result<zstd::Decoder<'static, BufReader<By
 /// A tar archive read in one pass.
 struct Archive {
     origin: Origin,
-    reader: Bytes,
+    reader: Stream,
 }
 
 impl Archive {
@@ -192,20 +192,35 @@ impl Archive {
         let mut entry = entry?;
         let size = entry.size();
         let path = entry.path()?.into_owned();
-        let wanted = entry.header().entry_type().is_file() && is_candidate(&path);
-        let member = if wanted {
-            let origin = self.origin.with_member(path.display().to_string());
-            let mut raw = Vec::new();
-            entry.by_ref().take(MAX_DOCUMENT_BYTES).read_to_end(&mut raw)?;
-            Member::Document(unwrap_member(raw, origin))
-        } else {
+        let origin = || self.origin.with_member(path.display().to_string());
+        let member = if !entry.header().entry_type().is_file() || !is_candidate(&path) {
+            skip(&mut entry, size)?;
             Member::PassedOver
+        } else if size > MAX_DOCUMENT_BYTES {
+            skip(&mut entry, size)?;
+            let problem = InputProblem::TooLarge { limit: MAX_DOCUMENT_BYTES };
+            Member::Document(Err(InputError::new(origin(), problem)))
+        } else {
+            let mut raw = Vec::new();
+            // The tar reader takes the end of the stream for the end of the member.
+            if (entry.read_to_end(&mut raw)? as u64) < size {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Member::Document(unwrap_member(raw, origin()))
         };
-        io::copy(&mut entry, &mut io::sink())?;
-        let padding = size.next_multiple_of(TAR_BLOCK as u64) - size;
-        io::copy(&mut self.reader.by_ref().take(padding), &mut io::sink())?;
+        let block = TAR_BLOCK as u64;
+        let padding = (block - size % block) % block;
+        skip(&mut self.reader.by_ref().take(padding), padding)?;
         Ok(Some(member))
     }
+}
+
+/// Reads past `count` bytes, which must be there.
+fn skip(reader: &mut impl Read, count: u64) -> io::Result<()> {
+    if io::copy(reader, &mut io::sink())? < count {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
 }
 
 enum Member {
@@ -221,7 +236,7 @@ fn unwrap_member(raw: Vec<u8>, origin: Origin) -> Result<Document, InputError> {
     }
 }
 
-fn read_document(reader: Bytes, origin: Origin, named: bool) -> Result<Document, InputError> {
+fn read_document(reader: Stream, origin: Origin, named: bool) -> Result<Document, InputError> {
     let mut bytes = Vec::new();
     match reader.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes) {
         Ok(read) if read as u64 > MAX_DOCUMENT_BYTES => {

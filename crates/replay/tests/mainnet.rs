@@ -1,4 +1,5 @@
 //! The real blocks decode, hash to what they claim, and their signatures give their senders.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

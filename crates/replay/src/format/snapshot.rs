@@ -46,8 +46,10 @@ pub(super) fn decode<'a>(
     let hash = header.hash_slow();
     check_hash(|| "block.hash".into(), block.hash, hash)?;
     for (index, transaction) in block.transactions.iter().enumerate() {
+        // A transaction from JSON carries the hash it was given with.
+        let computed = keccak256(transaction.encoded_2718());
         let place = || format!("block.transactions[{index}].hash");
-        check_hash(place, *transaction.tx_hash(), transaction.trie_hash())?;
+        check_hash(place, *transaction.tx_hash(), computed)?;
     }
     let ommers =
         if block.uncles.is_empty() { Ommers::Known } else { Ommers::HashesOnly(block.uncles) };

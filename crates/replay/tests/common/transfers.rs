@@ -1,8 +1,8 @@
 //! An executor of plain transfers: enough for blocks without contracts, and for nothing else.
 
 use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _};
-use alloy_eips::eip4895::Withdrawal;
-use alloy_primitives::{Address, B256, Bloom, TxKind, U256, map::AddressMap};
+use alloy_eips::{eip4895::Withdrawal, eip7685::Requests};
+use alloy_primitives::{Address, Bloom, TxKind, U256, map::AddressMap};
 use warpline_chain::EthereumHardforks;
 use warpline_primitives::{
     Account, AccountDiff, BlockOutput, CommitObserver, CommitStep, StateDiff, StateSource,
@@ -13,7 +13,7 @@ use warpline_replay::{BlockInput, ExecutionError};
 /// The error for blocks that need a real executor.
 #[derive(Debug, thiserror::Error)]
 #[error("not a plain transfer")]
-pub struct NotATransfer;
+pub(crate) struct NotATransfer;
 
 #[derive(Debug, thiserror::Error)]
 #[error("transaction {0} breaks a rule")]
@@ -62,7 +62,7 @@ impl Ledger<'_> {
 }
 
 /// Executes a block of plain transfers.
-pub fn execute(
+pub(crate) fn execute(
     input: &BlockInput,
     mut observer: Option<&mut dyn CommitObserver>,
 ) -> Result<BlockOutput, ExecutionError> {
@@ -72,8 +72,7 @@ pub fn execute(
         return Err(ExecutionError::Failed(Box::new(NotATransfer)));
     }
     let clears = chain.is_spurious_dragon_active_at_block(header.number);
-    let mut ledger =
-        Ledger { input, accounts: AddressMap::default(), touched: Vec::new(), clears };
+    let mut ledger = Ledger { input, accounts: AddressMap::default(), touched: Vec::new(), clears };
     let mut receipts = Vec::new();
     let mut gas_used = 0;
     for index in 0..input.block.transactions.len() {
@@ -89,9 +88,9 @@ pub fn execute(
     reward(&mut ledger);
     ledger.touched = ledger.accounts.keys().copied().collect();
     let state = ledger.step(&AddressMap::default());
-    let (requests, work) = Default::default();
+    let work = WorkCounts::default();
+    let requests = Requests::default();
     Ok(BlockOutput { receipts, state, requests, gas_used, blob_gas_used: 0, work })
-        .inspect(|output: &BlockOutput| assert_eq!(output.work, WorkCounts::default()))
 }
 
 /// Runs the transaction at `index`, before which the block has used `used` gas.
@@ -152,10 +151,8 @@ fn reward(ledger: &mut Ledger<'_>) {
         let nephews = base * U256::from(block.ommers.len()) / U256::from(32);
         ledger.credit(block.header.beneficiary, base + nephews);
     }
-    for Withdrawal { address, amount, .. } in block.withdrawals.iter().flat_map(|list| list.iter()) {
+    for Withdrawal { address, amount, .. } in block.withdrawals.iter().flat_map(|list| list.iter())
+    {
         ledger.credit(*address, U256::from(*amount) * U256::from(10_u64.pow(9)));
     }
 }
-
-/// A sender's signature does not matter to whoever executes.
-pub const UNSIGNED: B256 = B256::ZERO;
