@@ -148,9 +148,10 @@ impl<'a> Session<'a> {
     /// Runs a case of a blockchain test. Its blocks are too many and too small for the table.
     fn chain_test(&mut self, test: &ChainTest) -> anyhow::Result<()> {
         self.progress.set_message(test.origin.to_string());
-        let engine = self.engine.with_vm(Ethereum::new(test.chain.clone()));
         let mut rows: Vec<BlockRow> = Vec::new();
         let report = run_chain_test(test, |input, observer| {
+            // The block's rules: where they change at a total difficulty, not the test's.
+            let engine = self.engine.with_vm(Ethereum::new(input.chain.clone()));
             let (row, result) = execute::test_row(&engine, input, self.args, observer);
             rows.push(row);
             result

@@ -101,3 +101,32 @@ impl BlockGas {
         self.blob
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_fee_creates_or_deletes_an_empty_account_as_the_fork_has_it() {
+        let empty = Some(Account::default());
+        for (deletes_empty, account, expected) in
+            [(false, None, empty), (false, empty, empty), (true, None, None), (true, empty, None)]
+        {
+            let mut fees = Fees::none(deletes_empty);
+            assert_eq!(fees.credited_to(account), account, "no transaction, no touch");
+            fees.add(U256::ZERO);
+            assert_eq!(fees.credited_to(account), expected, "EIP-161: {deletes_empty}");
+        }
+    }
+
+    #[test]
+    fn fees_add_up_until_they_are_cleared() {
+        let mut fees = Fees::none(true);
+        fees.add(U256::from(3));
+        fees.add(U256::from(4));
+        let rich = fees.credited_to(Some(Account { nonce: 1, ..Account::default() }));
+        assert_eq!(rich.map(|account| (account.balance, account.nonce)), Some((U256::from(7), 1)));
+        fees.clear();
+        assert!(fees.is_none());
+    }
+}

@@ -6,6 +6,7 @@
 mod changes;
 mod code;
 mod database;
+mod eip1283;
 mod ethereum;
 mod evm;
 pub(crate) mod reference;

@@ -86,3 +86,68 @@ impl<T: Copy + PartialEq + Default> Cell<T> {
         suspects.extend(self.readers.iter().filter(|reader| **reader > version && **reader <= end));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(base: u64, versions: &[(Version, u64)], readers: &[Version]) -> Cell<u64> {
+        let mut cell = Cell::default();
+        let _ = cell.read_with_base(Reader { below: 0, register: false }, base);
+        for (version, value) in versions {
+            cell.write(*version, *value, &mut Vec::new());
+        }
+        for below in readers {
+            let _ = cell.read(Reader { below: *below, register: true });
+        }
+        cell
+    }
+
+    #[test]
+    fn a_reader_sees_the_newest_version_below_its_own() {
+        let cell = cell(7, &[(5, 50), (2, 20)], &[]);
+        let seen = |below| cell.value(below).map(|seen| (seen.value, seen.writer));
+        assert_eq!(seen(1), Some((7, None)));
+        assert_eq!(seen(2), Some((7, None)), "not its own");
+        assert_eq!(seen(3), Some((20, Some(2))));
+        assert_eq!(seen(5), Some((20, Some(2))));
+        assert_eq!(seen(9), Some((50, Some(5))));
+    }
+
+    #[test]
+    fn an_unknown_base_is_nothing_until_it_is_loaded() {
+        let mut cell = Cell::<u64>::default();
+        assert_eq!(cell.value(3), None);
+        assert_eq!(cell.read_with_base(Reader { below: 3, register: false }, 7).value, 7);
+        assert_eq!(cell.base(), 7);
+    }
+
+    #[test]
+    fn a_new_version_casts_doubt_on_those_who_should_have_seen_it() {
+        let mut cell = cell(7, &[(6, 60)], &[2, 4, 6, 8]);
+        let mut suspects = Vec::new();
+        cell.write(3, 30, &mut suspects);
+        assert_eq!(suspects, [4, 6], "2 is before it, 8 sees version 6, and 6 read before writing");
+    }
+
+    #[test]
+    fn a_write_of_the_value_that_was_visible_disturbs_nobody() {
+        let mut cell = cell(7, &[], &[4]);
+        let mut suspects = Vec::new();
+        cell.write(3, 7, &mut suspects);
+        assert!(suspects.is_empty());
+        cell.write(3, 8, &mut suspects);
+        assert_eq!(suspects, [4], "a changed value does");
+    }
+
+    #[test]
+    fn a_removed_version_casts_doubt_on_those_who_saw_it() {
+        let mut cell = cell(7, &[(3, 30), (6, 60)], &[4, 8]);
+        let mut suspects = Vec::new();
+        cell.remove(3, &mut suspects);
+        assert_eq!(suspects, [4]);
+        assert_eq!(cell.value(6).map(|seen| seen.value), Some(7));
+        cell.remove(3, &mut suspects);
+        assert_eq!(suspects, [4], "what is not there is not removed");
+    }
+}

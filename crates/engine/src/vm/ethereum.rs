@@ -34,6 +34,7 @@ use warpline_primitives::{Receipt, RecoveredBlock, Transaction};
 
 use super::{
     BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Transacted, account_of,
+    eip1283,
 };
 
 /// Ethereum under a [`ChainSpec`].
@@ -90,8 +91,7 @@ impl BlockVm for Ethereum {
     }
 
     fn env(&self, block: &RecoveredBlock) -> EvmEnv {
-        let blob_params = self.spec.blob_params_at(block.header.timestamp);
-        EvmEnv::for_eth_block(&block.header, &*self.spec, self.spec.chain_id(), blob_params)
+        env_of(&self.spec, block)
     }
 
     fn rules(&self, env: &EvmEnv) -> BlockRules {
@@ -178,6 +178,20 @@ impl BlockVm for Ethereum {
         evm.db_mut().increment_balances(increments).map_err(BlockExecutionError::other)?;
         Ok(requests)
     }
+}
+
+/// The environment of a block. Constantinople without Petersburg has no name of its own in revm,
+/// and alloy-evm takes it for Byzantium.
+pub(super) fn env_of(spec: &ChainSpec, block: &RecoveredBlock) -> EvmEnv {
+    let header = &block.header;
+    let blob_params = spec.blob_params_at(header.timestamp);
+    let mut env = EvmEnv::for_eth_block(header, spec, spec.chain_id(), blob_params);
+    if env.cfg_env.spec == SpecId::BYZANTIUM
+        && spec.is_constantinople_active_at_block(header.number)
+    {
+        eip1283::configure(&mut env.cfg_env);
+    }
+    env
 }
 
 /// The receipt with its bloom, in the envelope of its transaction's type.

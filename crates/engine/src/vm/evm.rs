@@ -28,7 +28,7 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-use super::Transacted;
+use super::{Transacted, eip1283};
 
 type Inner<DB, I> = RevmEvm<
     EthEvmContext<DB>,
@@ -171,12 +171,16 @@ impl DeferringEvmFactory {
         I: Inspector<EthEvmContext<DB>>,
     {
         let spec = env.cfg_env.spec;
-        let inner = Context::mainnet()
+        let nets_stores = eip1283::is_configured(&env.cfg_env);
+        let mut inner = Context::mainnet()
             .with_block(env.block_env)
             .with_cfg(env.cfg_env)
             .with_db(db)
             .build_mainnet_with_inspector(inspector)
             .with_precompiles(EthPrecompiles::new(spec));
+        if nets_stores {
+            eip1283::install(&mut inner.instruction);
+        }
         DeferringEvm { inner, inspect }
     }
 }

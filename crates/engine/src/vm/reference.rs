@@ -6,7 +6,7 @@ use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
 use alloy_evm::{
-    Evm, EvmEnv, EvmFactory,
+    Evm, EvmFactory,
     block::{BlockExecutionError, BlockExecutionResult, BlockExecutor},
     eth::{
         EthBlockExecutionCtx, EthBlockExecutor, EthEvmFactory,
@@ -30,7 +30,10 @@ use warpline_primitives::{
     Transaction, WorkCounts,
 };
 
-use super::{CodeCache, SystemContractMissing, account_of, ethereum::ExecutorSpec};
+use super::{
+    CodeCache, SystemContractMissing, account_of,
+    ethereum::{ExecutorSpec, env_of},
+};
 use crate::{ExecutionError, InvalidBlock};
 
 /// Executes `block` with alloy-evm's block executor over revm's state.
@@ -65,8 +68,7 @@ fn run<S: StateSource>(
     source: &Source<'_, S>,
 ) -> Result<(BlockExecutionResult<Receipt>, BundleState), BlockExecutionError> {
     let header = &block.header;
-    let blob_params = spec.blob_params_at(header.timestamp);
-    let env = EvmEnv::for_eth_block(header, spec, spec.chain_id(), blob_params);
+    let env = env_of(spec, block);
     let db = State::builder().with_database(WrapDatabaseRef(source)).with_bundle_update().build();
     let evm = EthEvmFactory::default().create_evm(db, env);
     let ctx = EthBlockExecutionCtx {
