@@ -1,15 +1,18 @@
 //! The engine: a virtual machine, a pool of workers and what is kept between blocks.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSource};
 
 use crate::{
-    BlockVm, EngineConfig, Ethereum, ExecutionError, PoolError, Strategy,
+    BlockVm, EngineBug, EngineConfig, Ethereum, ExecutionError, PoolError, Strategy,
     execute::{self, Resources},
     memory::Memory,
-    pool::Pool,
+    pool::{Pool, panic_message},
     sequential,
     vm::{CodeCache, reference},
 };
@@ -102,7 +105,11 @@ impl<V: BlockVm> Engine<V> {
         }
         let mut memory = memories.lock().pop().unwrap_or_default();
         let resources = Resources { pool, codes, memory: &memory };
-        let result = execute::execute(&self.vm, block, source, width, resources, observer);
+        let run = || execute::execute(&self.vm, block, source, width, resources, observer);
+        // Workers catch their own panics. The steps around the transactions run on this thread,
+        // and a source or an observer may panic there just as well.
+        let result = catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()));
         memory.reset();
         memories.lock().push(memory);
         result

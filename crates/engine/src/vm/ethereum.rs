@@ -69,13 +69,18 @@ impl Ethereum {
     fn apply_dao_fork<DB: BlockDb>(db: &mut DB) -> Result<(), DB::Error> {
         let mut moved = U256::ZERO;
         for address in DAO_HARDFORK_ACCOUNTS {
-            let Some(info) = db.basic(address)? else { continue };
+            let Some(info) = db.basic(address)?.filter(|info| !info.balance.is_zero()) else {
+                continue;
+            };
             let mut account = account_of(&info);
             moved += std::mem::take(&mut account.balance);
             db.overwrite_account(address, account)?;
         }
-        let refund = db.basic(DAO_HARDFORK_BENEFICIARY)?.unwrap_or_default();
-        let mut account = account_of(&refund);
+        let refund = db.basic(DAO_HARDFORK_BENEFICIARY)?;
+        if moved.is_zero() && refund.is_some() {
+            return Ok(());
+        }
+        let mut account = account_of(&refund.unwrap_or_default());
         account.balance += moved;
         db.overwrite_account(DAO_HARDFORK_BENEFICIARY, account)
     }
