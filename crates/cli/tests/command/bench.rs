@@ -1,0 +1,50 @@
+//! `warpline bench`.
+
+use crate::{json, keys, stderr, stdout, warpline};
+
+#[test]
+fn a_small_workload_has_all_the_documented_fields() {
+    let args = ["bench", "transfers-hot", "--txs", "50", "--repeat", "1", "--json", "-"];
+    let report = json(&warpline().args(args).assert().code(0));
+    assert_eq!(keys(&report), ["rows", "schema"]);
+    assert_eq!(report["schema"], "warpline.bench.v1");
+    let row = &report["rows"][0];
+    assert_eq!(
+        keys(row),
+        [
+            "cpu_ms",
+            "executions",
+            "gas",
+            "ggas_per_s",
+            "parallel_1_ms",
+            "parallel_ms",
+            "reexecutions",
+            "revm_ms",
+            "sequential_ms",
+            "speedup",
+            "threads",
+            "txs",
+            "validations",
+            "width",
+            "workload",
+        ]
+    );
+    assert_eq!(row["workload"], "transfers-hot");
+    assert_eq!(row["txs"], 50);
+    assert_eq!(row["gas"], 50 * 21_000);
+}
+
+#[test]
+fn the_table_has_a_row_for_each_workload_asked_for() {
+    let args = ["bench", "nft-mint", "erc20-hot", "--txs", "20", "--repeat", "1", "--threads", "1"];
+    let text = stdout(&warpline().args(args).assert().code(0));
+    let rows: Vec<_> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(rows, ["workload", "nft-mint", "erc20-hot"]);
+}
+
+#[test]
+fn an_unknown_workload_is_named_together_with_the_known_ones() {
+    let assert = warpline().args(["bench", "swaps-cold"]).assert().code(2);
+    let message = stderr(&assert);
+    assert!(message.contains("swaps-cold") && message.contains("swaps-hot"), "{message}");
+}

@@ -1,0 +1,57 @@
+//! The `warpline` binary as people run it: exit statuses, tables, JSON and what it says when
+//! something is wrong.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where to fail is to panic")]
+#![expect(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
+
+mod bench;
+mod fixtures;
+mod inputs;
+mod replay;
+mod sample;
+mod shared;
+mod surface;
+
+use std::path::Path;
+
+use assert_cmd::{Command, assert::Assert};
+use serde_json::Value;
+
+/// The command, with nothing in its environment that changes how output looks.
+fn warpline() -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("warpline"));
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Replays `inputs` with `options` and returns what became of it, JSON on standard output.
+fn replay_json<P: AsRef<Path>>(options: &[&str], inputs: &[P]) -> (Assert, Value) {
+    let mut command = warpline();
+    command.arg("replay").args(["--json", "-"]).args(options);
+    let assert = command.args(inputs.iter().map(AsRef::as_ref)).assert();
+    let report = json(&assert);
+    (assert, report)
+}
+
+/// Standard output as JSON.
+fn json(assert: &Assert) -> Value {
+    let text = stdout(assert);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"))
+}
+
+fn stdout(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stdout.clone()).expect("output is UTF-8")
+}
+
+fn stderr(assert: &Assert) -> String {
+    String::from_utf8(assert.get_output().stderr.clone()).expect("output is UTF-8")
+}
+
+/// The names of an object's members, sorted.
+fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = object.as_object().expect("an object").keys().map(|k| &**k).collect();
+    keys.sort_unstable();
+    keys
+}

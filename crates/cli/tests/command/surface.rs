@@ -1,0 +1,141 @@
+//! What holds for the command as a whole: help, colours, pipes, bad arguments.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::{sample::Sample, stderr, stdout, warpline};
+
+const ESCAPE: char = '\x1b';
+
+#[test]
+fn every_help_has_an_example() {
+    for command in [&[][..], &["replay"], &["bench"], &["completions"]] {
+        let text = stdout(&warpline().args(command).arg("--help").assert().code(0));
+        assert!(text.contains("Example"), "warpline {command:?} --help has none:\n{text}");
+        assert!(text.contains("\n  warpline "), "warpline {command:?} --help has none:\n{text}");
+    }
+}
+
+#[test]
+fn bad_arguments_end_with_status_2_and_say_which() {
+    let table: [(&[&str], &str); 7] = [
+        (&["replay", "--no-such-flag"], "--no-such-flag"),
+        (&["replay", "--mode", "guess"], "guess"),
+        (&["replay", "--repeat", "0"], "--repeat"),
+        (&["replay", "--threads", "many"], "many"),
+        (&["bench", "--txs", "0"], "--txs"),
+        (&["completions", "clamshell"], "clamshell"),
+        (&["no-such-command"], "no-such-command"),
+    ];
+    for (args, complaint) in table {
+        let message = stderr(&warpline().args(args).assert().code(2));
+        assert!(message.contains(complaint), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_noticed_before_any_work() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("no-such-folder").join("report.json");
+    let assert = warpline().args(["replay", "--json"]).arg(&file).assert().code(2);
+    assert_eq!(stdout(&assert), "");
+    assert!(stderr(&assert).contains("report.json"), "{}", stderr(&assert));
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_insist() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("witness.json");
+    let spoiled = Sample::of_mainnet().with_header(|header| header.gas_used += 1);
+    std::fs::write(&file, spoiled.witness().to_string()).unwrap();
+    let missing = folder.path().join("missing.json");
+
+    let table: [(&[(&str, &str)], bool); 4] = [
+        (&[], false),
+        (&[("CLICOLOR_FORCE", "1")], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+    ];
+    for (environment, coloured) in table {
+        let mut command = warpline();
+        command.envs(environment.iter().copied()).arg("replay").arg(&file).arg(&missing);
+        let assert = command.assert().code(1);
+        assert_eq!(stdout(&assert).contains(ESCAPE), coloured, "{environment:?}");
+        assert!(!stderr(&assert).contains(ESCAPE), "{environment:?}: {}", stderr(&assert));
+    }
+}
+
+#[test]
+fn json_on_standard_output_is_nothing_but_json() {
+    let assert = warpline()
+        .env("CLICOLOR_FORCE", "1")
+        .args(["replay", "--json", "-", "no-such-file.json"])
+        .assert()
+        .code(2);
+    let report = crate::json(&assert);
+    assert_eq!(report["blocks"], serde_json::json!([]));
+    assert_eq!(report["unusable"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn completions_name_the_commands() {
+    for (shell, name) in [("bash", "_warpline()"), ("zsh", "#compdef warpline"), ("fish", "replay")]
+    {
+        let text = stdout(&warpline().args(["completions", shell]).assert().code(0));
+        assert!(text.contains(name) && text.contains("bench"), "{shell}: {text}");
+    }
+}
+
+/// `warpline ... | head -1`, and the reader that is gone before the first line.
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    for args in [
+        &["replay"][..],
+        &["replay", "--json", "-"],
+        &["bench", "transfers-hot", "--txs", "10", "--repeat", "1"],
+        &["--help"],
+    ] {
+        stops_quietly(args, 0);
+        stops_quietly(args, 1);
+    }
+}
+
+#[test]
+fn completions_that_nobody_reads_are_no_error() {
+    stops_quietly(&["completions", "bash"], 0);
+}
+
+/// Runs the command, reads `bytes` bytes of its output and closes the pipe.
+fn stops_quietly(args: &[&str], bytes: usize) {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = child.stdout.take().unwrap();
+    output.read_exact(&mut vec![0; bytes]).unwrap();
+    drop(output);
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?} after {bytes} bytes: {message}");
+    assert_eq!(message, "", "{args:?} after {bytes} bytes");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let status = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
+        .arg("replay")
+        .stdout(full())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(2));
+}
