@@ -1,5 +1,7 @@
 //! `warpline bench`: generated workloads, measured.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use warpline_engine::{Engine, EngineConfig, Ethereum, Strategy};
 use warpline_workloads::{Size, Workload, generate};
@@ -8,7 +10,7 @@ use crate::{
     FAILURE, SUCCESS,
     args::BenchArgs,
     json::{BenchReport, BenchRow, Target},
-    measure::{Subject, ms},
+    measure::{Sides, Subject, ms},
     table::{BAD, Printer, STRONG, Styled, complain, factor, millis},
 };
 
@@ -77,8 +79,9 @@ fn measure(
     let parallel = subject.once(Strategy::Auto)?.output;
     reference.compare(&parallel).context("parallel differs from plain revm")?;
 
-    let medians = subject.repeatedly(args.repeat, Strategy::Auto)?;
-    let seconds = medians.parallel.as_secs_f64();
+    let medians = subject.repeatedly(args.repeat, Sides::All)?;
+    let time = |median: Option<Duration>| median.unwrap_or_default();
+    let seconds = time(medians.parallel).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "gas is far below 2^52")]
     let gigagas = parallel.gas_used as f64 / 1e9;
     Ok(BenchRow {
@@ -86,13 +89,13 @@ fn measure(
         txs: generated.block.transactions.len(),
         gas: parallel.gas_used,
         threads: engine.threads(),
-        sequential_ms: ms(medians.sequential),
-        parallel_ms: ms(medians.parallel),
-        parallel_1_ms: ms(medians.parallel_1),
-        revm_ms: ms(medians.revm),
-        cpu_ms: ms(medians.cpu),
+        sequential_ms: ms(time(medians.sequential)),
+        parallel_ms: ms(time(medians.parallel)),
+        parallel_1_ms: ms(time(medians.parallel_1)),
+        revm_ms: ms(time(medians.revm)),
+        cpu_ms: ms(time(medians.cpu)),
         width: parallel.work.width,
-        speedup: medians.sequential.as_secs_f64() / seconds,
+        speedup: time(medians.sequential).as_secs_f64() / seconds,
         ggas_per_s: gigagas / seconds,
         executions: parallel.work.executions,
         reexecutions: parallel.work.reexecutions,

@@ -13,6 +13,11 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
+/// Blocks allocate and free a lot in little time, on several threads; the system's allocator returns
+/// the memory and faults it in again for every block.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Everything asked for was done and found in order.
 const SUCCESS: u8 = 0;
 /// A block failed, or something was not as it must be.

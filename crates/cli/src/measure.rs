@@ -21,15 +21,28 @@ pub(crate) struct Timed {
     pub(crate) took: Duration,
 }
 
-/// Medians over repeated executions.
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sides {
+    /// All ways there are.
+    All,
+    /// The parallel path only.
+    Parallel,
+    /// The sequential path only.
+    Sequential,
+}
+
+/// Medians over repeated executions; `None` for a side that was not measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Medians {
-    pub(crate) sequential: Duration,
-    pub(crate) parallel: Duration,
-    pub(crate) parallel_1: Duration,
-    pub(crate) revm: Duration,
+    pub(crate) sequential: Option<Duration>,
+    pub(crate) parallel: Option<Duration>,
+    /// The parallel path on one worker.
+    pub(crate) parallel_1: Option<Duration>,
+    /// The plain revm loop.
+    pub(crate) revm: Option<Duration>,
     /// Processor time of the parallel execution.
-    pub(crate) cpu: Duration,
+    pub(crate) cpu: Option<Duration>,
 }
 
 /// A block, the state it starts from and the engine to execute it with.
@@ -47,28 +60,36 @@ impl<S: StateSource> Subject<'_, S> {
         Ok(Timed { output, took: start.elapsed() })
     }
 
-    /// Executes at least `repeat` times each way, interleaved.
+    /// Executes at least `repeat` times on each of the `sides`, interleaved.
     pub(crate) fn repeatedly(
         &self,
         repeat: u32,
-        parallel: Strategy,
+        sides: Sides,
     ) -> Result<Medians, ExecutionError<S::Error>> {
-        let Self { engine, block, state } = self;
         let mut samples = Samples::default();
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while runs < repeat || (spent < SIDE && runs < MAX_RUNS) {
-            let sequential = self.once(Strategy::Sequential)?.took;
-            let cpu = ProcessTime::now();
-            let in_parallel = self.once(parallel)?.took;
-            samples.cpu.push(cpu.elapsed());
-            samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
-            let start = Instant::now();
-            let output = engine.execute_reference(block, state)?;
-            samples.revm.push(start.elapsed());
-            drop(output);
-            samples.sequential.push(sequential);
-            samples.parallel.push(in_parallel);
-            spent += sequential.min(in_parallel);
+            let mut shortest = Duration::MAX;
+            if sides != Sides::Parallel {
+                let took = self.once(Strategy::Sequential)?.took;
+                samples.sequential.push(took);
+                shortest = shortest.min(took);
+            }
+            if sides != Sides::Sequential {
+                let cpu = ProcessTime::now();
+                let took = self.once(Strategy::Auto)?.took;
+                samples.cpu.push(cpu.elapsed());
+                samples.parallel.push(took);
+                shortest = shortest.min(took);
+            }
+            if sides == Sides::All {
+                samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
+                let start = Instant::now();
+                let output = self.engine.execute_reference(self.block, self.state)?;
+                samples.revm.push(start.elapsed());
+                drop(output);
+            }
+            spent += shortest;
             runs += 1;
         }
         Ok(samples.medians())
@@ -96,15 +117,12 @@ impl Samples {
     }
 }
 
-/// The middle sample, or the mean of the two in the middle.
-fn median(mut samples: Vec<Duration>) -> Duration {
+/// The middle sample, or the mean of the two in the middle; `None` where there is none.
+fn median(mut samples: Vec<Duration>) -> Option<Duration> {
     samples.sort_unstable();
     let middle = samples.len() / 2;
-    match samples.get(middle) {
-        None => Duration::ZERO,
-        Some(upper) if samples.len() % 2 == 1 => *upper,
-        Some(upper) => (samples[middle - 1] + *upper) / 2,
-    }
+    let upper = *samples.get(middle)?;
+    Some(if samples.len() % 2 == 1 { upper } else { (samples[middle - 1] + upper) / 2 })
 }
 
 /// In milliseconds.
@@ -120,9 +138,9 @@ mod tests {
     fn median_is_the_middle_or_the_mean_of_the_middle() {
         let of =
             |millis: &[u64]| median(millis.iter().copied().map(Duration::from_millis).collect());
-        assert_eq!(of(&[]), Duration::ZERO);
-        assert_eq!(of(&[7]), Duration::from_millis(7));
-        assert_eq!(of(&[9, 1, 5]), Duration::from_millis(5));
-        assert_eq!(of(&[8, 2, 4, 100]), Duration::from_millis(6));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7]), Some(Duration::from_millis(7)));
+        assert_eq!(of(&[9, 1, 5]), Some(Duration::from_millis(5)));
+        assert_eq!(of(&[8, 2, 4, 100]), Some(Duration::from_millis(6)));
     }
 }

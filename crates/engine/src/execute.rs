@@ -44,7 +44,8 @@ pub(crate) struct Record<R> {
     pub(crate) reads: ReadSet,
     pub(crate) written: Vec<Written>,
     /// `None` where it failed: only an execution on final values can tell whether that counts.
-    pub(crate) done: Option<Done<R>>,
+    /// Boxed because it is large and short-lived, and there is a record for every transaction.
+    pub(crate) done: Option<Box<Done<R>>>,
 }
 
 impl<R> Default for Record<R> {
@@ -160,7 +161,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     work.width = width;
     Ok(BlockOutput {
         receipts,
-        state: memory.diff(),
+        state: memory.diff(pool, width),
         requests,
         gas_used: gas.used(&rules),
         blob_gas_used: gas.blob(),
@@ -214,7 +215,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         version: Version,
     ) -> Result<(AccountRef, Option<Account>), ExecutionError<S::Error>> {
         let address = self.rules.beneficiary;
-        let reader = Reader { below: version, register: false };
+        let reader = Reader { below: version, register: None };
         let load = || self.source.account(address);
         let (at, seen) =
             self.memory.account(address, reader, load).map_err(ExecutionError::StateRead)?;

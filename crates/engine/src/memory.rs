@@ -61,12 +61,13 @@ struct SlotEntry {
     cell: Cell<U256>,
 }
 
-/// Who reads: everything below `below` is visible, and with `register` the reader is named when
-/// a version it should have seen arrives later.
+/// Who reads: everything below `below` is visible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader {
     pub(crate) below: Version,
-    pub(crate) register: bool,
+    /// For speculative readers, the newest committed version: the reader is remembered, and named
+    /// when a version that it should have seen arrives later. `None` for reads that are final.
+    pub(crate) register: Option<Version>,
 }
 
 /// A value and where it came from; `writer` is `None` for the parent state.
@@ -86,6 +87,8 @@ pub(crate) struct Memory {
     wiped: AtomicBool,
     /// Code that came into being in this block, by hash.
     codes: Mutex<B256Map<Bytecode>>,
+    /// Whether there is any. Most code was there before, and looking for it must not take a lock.
+    has_codes: AtomicBool,
     hasher: RandomState,
 }
 
@@ -96,6 +99,7 @@ impl Default for Memory {
             slots: Shards::default(),
             wiped: AtomicBool::new(false),
             codes: Mutex::default(),
+            has_codes: AtomicBool::new(false),
             hasher: RandomState::default(),
         }
     }
@@ -108,6 +112,7 @@ impl Memory {
         self.slots.clear();
         *self.wiped.get_mut() = false;
         self.codes.get_mut().clear();
+        *self.has_codes.get_mut() = false;
     }
 
     /// The account at `address` as `reader` sees it; `load` reads the parent state.
@@ -290,10 +295,16 @@ impl Memory {
     /// needs no version: code of an execution that is thrown away is merely never named.
     pub(crate) fn insert_code(&self, hash: B256, code: Bytecode) {
         self.codes.lock().insert(hash, code);
+        // Release pairs with the acquire in `code`: whoever read the account that names the code
+        // did so after it was published, which was after this.
+        self.has_codes.store(true, Ordering::Release);
     }
 
     /// Code that came into being in this block.
     pub(crate) fn code(&self, hash: &B256) -> Option<Bytecode> {
+        if !self.has_codes.load(Ordering::Acquire) {
+            return None;
+        }
         self.codes.lock().get(hash).cloned()
     }
 

@@ -13,8 +13,8 @@ use revm::{
     state::{Account as RevmAccount, AccountInfo},
 };
 use warpline_primitives::{
-    Account, AccountDiff, BlockOutput, CommitObserver, CommitStep, RecoveredBlock, StateDiff,
-    StateSource, WorkCounts,
+    Account, AccountDiff, BlockOutput, CommitObserver, CommitStep, RecoveredBlock, Slots,
+    StateDiff, StateSource, WorkCounts,
 };
 
 use crate::{
@@ -227,7 +227,7 @@ impl<'s, S: StateSource> Overlay<'s, S> {
         for (address, cached) in self.accounts {
             let Cached { before, now, wiped, slots } = cached;
             let value_before = |before: U256| if wiped { U256::ZERO } else { before };
-            let storage: U256Map<U256> = slots
+            let storage: Slots = slots
                 .into_iter()
                 .filter(|(_, (before, now))| *now != value_before(*before))
                 .map(|(slot, (_, now))| (slot, now))

@@ -7,7 +7,7 @@ use warpline_primitives::{CommitStep, StateSource, WorkCounts};
 
 use crate::{
     EngineBug, ExecutionError, InvalidBlock,
-    execute::{Committed, Done, Record, Run, version_of},
+    execute::{Committed, Done, Run, version_of},
     memory::Version,
     scheduler::{CommitClaim, CommitRole, Freed},
     vm::{
@@ -173,13 +173,13 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             let Transacted { result, state, deferred_fee } = transacted;
             let written = &mut record.written;
             publish(run.memory, version, &state, &mut self.suspects, |at| written.push(at));
-            Done {
+            Box::new(Done {
                 gas: *result.gas(),
                 receipt: run.vm.receipt(&run.block.transactions[index], result),
                 deferred_fee,
                 wrote_beneficiary: writes(&state, run),
                 changes: run.observed.then(|| diff_of(&state)),
-            }
+            })
         });
         for at in earlier {
             if record.written.contains(&at) {
@@ -222,8 +222,10 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             if !keep {
                 self.execute_finally(tx, &committed)?;
             }
-            let record = std::mem::take(&mut *run.records[index].lock());
-            self.finalise(tx, record, &mut committed)?;
+            let Some(done) = std::mem::take(&mut *run.records[index].lock()).done else {
+                return Err(EngineBug::FinalReadInterrupted { index }.into());
+            };
+            self.finalise(index, *done, &mut committed)?;
             let freed = role.commit(tx);
             if !freed.is_empty() {
                 run.scheduler.push(freed);
@@ -258,18 +260,14 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         }
     }
 
-    /// Accounts for `tx`, whose result is final.
+    /// Accounts for the transaction at `index`, whose result is final.
     fn finalise(
         &mut self,
-        tx: u32,
-        record: Record<V::Receipt>,
+        index: usize,
+        done: Done<V::Receipt>,
         committed: &mut Committed<'o, V::Receipt, S::Error>,
     ) -> Result<(), ExecutionError<S::Error>> {
         let run = self.run;
-        let index = tx as usize;
-        let Some(done) = record.done else {
-            return Err(EngineBug::FinalReadInterrupted { index }.into());
-        };
         let Done { mut receipt, gas, deferred_fee, wrote_beneficiary, changes } = done;
         let cumulative = committed.gas.add(&gas, run.block.transactions[index].inner());
         V::set_cumulative_gas(&mut receipt, cumulative);

@@ -2,10 +2,10 @@
 
 use alloy_primitives::{
     Address, B256, Bytes, U256,
-    map::{AddressMap, B256Map, HashMap, U256Map},
+    map::{AddressMap, B256Map},
 };
 
-use crate::Account;
+use crate::{Account, Slots};
 
 /// What became of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct AccountDiff {
     /// non-zero slot there is.
     pub storage_wiped: bool,
     /// The slots whose value differs from the one before; after a wipe, all non-zero slots.
-    pub storage: U256Map<U256>,
+    pub storage: Slots,
 }
 
 /// The changes of a block against its parent state, in canonical form: an account is listed if,
@@ -25,7 +25,8 @@ pub struct AccountDiff {
 /// when they say the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateDiff {
-    accounts: AddressMap<AccountDiff>,
+    /// By [`StateDiff::shard_of`], so that several threads can fill one diff.
+    shards: [AddressMap<AccountDiff>; Self::SHARDS],
     codes: B256Map<Bytes>,
 }
 
@@ -73,46 +74,70 @@ pub enum DiffMismatch {
 }
 
 impl StateDiff {
-    /// An empty diff with room for `accounts` accounts.
+    /// In how many parts a diff can be made: see [`from_shards`](Self::from_shards).
+    pub const SHARDS: usize = 16;
+
+    /// The part that lists `address`.
+    pub fn shard_of(address: &Address) -> usize {
+        usize::from(address[0]) % Self::SHARDS
+    }
+
+    /// Joins parts made apart from each other. Each must list only the addresses that
+    /// [`shard_of`](Self::shard_of) puts there.
+    pub fn from_shards(shards: [AddressMap<AccountDiff>; Self::SHARDS]) -> Self {
+        debug_assert!(
+            shards.iter().enumerate().all(|(at, shard)| {
+                shard.keys().all(|address| Self::shard_of(address) == at)
+            }),
+            "an address is in the wrong part"
+        );
+        Self { shards, codes: B256Map::default() }
+    }
+
+    /// An empty diff with room for about `accounts` accounts.
     pub fn with_capacity(accounts: usize) -> Self {
-        let mut map = AddressMap::default();
-        map.reserve(accounts);
-        Self { accounts: map, codes: B256Map::default() }
+        let mut diff = Self::default();
+        let room = accounts / Self::SHARDS;
+        if room > 0 {
+            // A little more, for addresses are spread evenly only on average.
+            diff.shards.iter_mut().for_each(|shard| shard.reserve(room + room / 8));
+        }
+        diff
     }
 
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty()
+        self.shards.iter().all(AddressMap::is_empty)
     }
 
     /// How many accounts are listed.
     pub fn len(&self) -> usize {
-        self.accounts.len()
+        self.shards.iter().map(AddressMap::len).sum()
     }
 
     /// What became of `address`, or `None` where nothing did.
     pub fn account(&self, address: &Address) -> Option<&AccountDiff> {
-        self.accounts.get(address)
+        self.shards[Self::shard_of(address)].get(address)
     }
 
     /// The entry of `address`, made if there is none.
     pub fn account_mut(&mut self, address: Address) -> &mut AccountDiff {
-        self.accounts.entry(address).or_default()
+        self.shards[Self::shard_of(&address)].entry(address).or_default()
     }
 
     /// Lists `address`, replacing what was listed of it.
     pub fn insert_account(&mut self, address: Address, diff: AccountDiff) {
-        self.accounts.insert(address, diff);
+        self.shards[Self::shard_of(&address)].insert(address, diff);
     }
 
     /// All listed accounts, in no particular order.
-    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (&Address, &AccountDiff)> {
-        self.accounts.iter()
+    pub fn accounts(&self) -> impl Iterator<Item = (&Address, &AccountDiff)> {
+        self.shards.iter().flatten()
     }
 
     /// All listed accounts by address.
     pub fn sorted_accounts(&self) -> Vec<(&Address, &AccountDiff)> {
-        let mut accounts: Vec<_> = self.accounts.iter().collect();
+        let mut accounts: Vec<_> = self.accounts().collect();
         accounts.sort_unstable_by_key(|(address, _)| **address);
         accounts
     }
@@ -129,7 +154,7 @@ impl StateDiff {
 
     /// Number of storage slots listed over all accounts.
     pub fn slots(&self) -> usize {
-        self.accounts.values().map(|diff| diff.storage.len()).sum()
+        self.accounts().map(|(_, diff)| diff.storage.len()).sum()
     }
 
     /// Compares with `found`, and names the first difference in address order.
@@ -140,11 +165,12 @@ impl StateDiff {
         if self == found {
             return Ok(());
         }
-        let mut addresses: Vec<_> = self.accounts.keys().chain(found.accounts.keys()).collect();
+        let mut addresses: Vec<_> =
+            self.accounts().chain(found.accounts()).map(|(address, _)| *address).collect();
         addresses.sort_unstable();
         addresses.dedup();
         for address in addresses {
-            compare_account(*address, self.accounts.get(address), found.accounts.get(address))?;
+            compare_account(address, self.account(&address), found.account(&address))?;
         }
         let mut hashes: Vec<_> = self.codes.keys().chain(found.codes.keys()).copied().collect();
         hashes.sort_unstable();
@@ -171,9 +197,9 @@ fn compare_account(
     }
     let mut slots: Vec<_> = expected.storage.keys().chain(found.storage.keys()).copied().collect();
     slots.sort_unstable();
-    let value = |storage: &HashMap<U256, U256, _>, slot| storage.get(slot).copied();
     for slot in &slots {
-        let (expected, found) = (value(&expected.storage, slot), value(&found.storage, slot));
+        let (expected, found) = (expected.storage.get(slot), found.storage.get(slot));
+        let (expected, found) = (expected.copied(), found.copied());
         if expected != found {
             return Err(Box::new(DiffMismatch::Slot { address, slot: *slot, expected, found }));
         }

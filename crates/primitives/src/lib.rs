@@ -22,6 +22,7 @@ mod diff;
 mod memory;
 mod observer;
 mod output;
+mod slots;
 mod source;
 
 pub use account::Account;
@@ -30,4 +31,5 @@ pub use diff::{AccountDiff, DiffMismatch, StateDiff};
 pub use memory::{MemoryState, MissingState};
 pub use observer::{CommitObserver, CommitStep};
 pub use output::{BlockOutput, OutputMismatch, Receipt, WorkCounts};
+pub use slots::Slots;
 pub use source::StateSource;

@@ -75,7 +75,7 @@ impl MemoryState {
                     self.accounts.remove(address);
                 }
             }
-            for (slot, value) in &change.storage {
+            for (slot, value) in change.storage.iter() {
                 self.insert_storage(*address, *slot, *value);
             }
         }

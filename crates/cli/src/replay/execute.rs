@@ -11,9 +11,9 @@ use warpline_replay::{
 
 use super::ways;
 use crate::{
-    args::ReplayArgs,
+    args::{Mode, ReplayArgs},
     json::BlockRow,
-    measure::{Subject, Timed, ms},
+    measure::{Sides, Subject, Timed, ms},
 };
 
 /// Both ways of executing a block gave something else.
@@ -175,14 +175,18 @@ fn into_case_error(error: ExecutionError<ParentStateError>) -> CaseError {
 
 /// Replaces the times of the first runs by medians.
 fn repeat<S: StateSource>(subject: &Subject<'_, S>, args: &ReplayArgs, row: &mut BlockRow) {
-    match subject.repeatedly(args.repeat, Strategy::Auto) {
+    let sides = match args.mode {
+        Mode::Compare => Sides::All,
+        Mode::Parallel => Sides::Parallel,
+        Mode::Sequential => Sides::Sequential,
+    };
+    match subject.repeatedly(args.repeat, sides) {
         Ok(medians) => {
-            let (sequentially, in_parallel) = ways(args.mode);
-            row.sequential_ms = sequentially.then(|| ms(medians.sequential));
-            row.parallel_ms = in_parallel.then(|| ms(medians.parallel));
-            row.parallel_1_ms = Some(ms(medians.parallel_1));
-            row.revm_ms = Some(ms(medians.revm));
-            row.cpu_ms = Some(ms(medians.cpu));
+            row.sequential_ms = medians.sequential.map(ms);
+            row.parallel_ms = medians.parallel.map(ms);
+            row.parallel_1_ms = medians.parallel_1.map(ms);
+            row.revm_ms = medians.revm.map(ms);
+            row.cpu_ms = medians.cpu.map(ms);
             row.speedup = row.sequential_ms.zip(row.parallel_ms).map(|(one, other)| one / other);
         }
         Err(error) => row.error = Some(error.to_string()),

@@ -32,7 +32,14 @@ impl<T: Copy + PartialEq + Default> Cell<T> {
     /// As [`value`](Self::value), remembering the reader.
     pub(super) fn read(&mut self, reader: Reader) -> Option<Visible<T>> {
         let seen = self.value(reader.below)?;
-        if reader.register && self.readers.last() != Some(&reader.below) {
+        if let Some(committed) = reader.register
+            && self.readers.last() != Some(&reader.below)
+        {
+            if self.readers.len() == self.readers.capacity() {
+                // Committed readers no longer care. Dropping them before growing keeps the list as
+                // short as speculation is deep, however often the location is read.
+                self.readers.retain(|other| *other > committed);
+            }
             self.readers.push(reader.below);
         }
         Some(seen)
@@ -93,12 +100,12 @@ mod tests {
 
     fn cell(base: u64, versions: &[(Version, u64)], readers: &[Version]) -> Cell<u64> {
         let mut cell = Cell::default();
-        let _ = cell.read_with_base(Reader { below: 0, register: false }, base);
+        let _ = cell.read_with_base(Reader { below: 0, register: None }, base);
         for (version, value) in versions {
             cell.write(*version, *value, &mut Vec::new());
         }
         for below in readers {
-            let _ = cell.read(Reader { below: *below, register: true });
+            let _ = cell.read(Reader { below: *below, register: Some(0) });
         }
         cell
     }
@@ -118,7 +125,7 @@ mod tests {
     fn an_unknown_base_is_nothing_until_it_is_loaded() {
         let mut cell = Cell::<u64>::default();
         assert_eq!(cell.value(3), None);
-        assert_eq!(cell.read_with_base(Reader { below: 3, register: false }, 7).value, 7);
+        assert_eq!(cell.read_with_base(Reader { below: 3, register: None }, 7).value, 7);
         assert_eq!(cell.base(), 7);
     }
 
@@ -128,6 +135,15 @@ mod tests {
         let mut suspects = Vec::new();
         cell.write(3, 30, &mut suspects);
         assert_eq!(suspects, [4, 6], "2 is before it, 8 sees version 6, and 6 read before writing");
+    }
+
+    #[test]
+    fn committed_readers_are_forgotten() {
+        let mut cell = cell(7, &[], &[]);
+        for below in 1..1000 {
+            let _ = cell.read(Reader { below, register: Some(below - 1) });
+        }
+        assert!(cell.readers.len() <= 8, "{} readers remembered", cell.readers.len());
     }
 
     #[test]

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use super::Guard;
 
 const SHARD_BITS: u32 = 6;
-const SHARDS: usize = 1 << SHARD_BITS;
+/// How many shards each table has.
+pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 
 /// A table a shard: entries in order of arrival, found through an index of their positions.
 #[derive(Debug)]
@@ -52,6 +53,13 @@ pub(super) const fn split(name: u32) -> (usize, usize) {
     (name as usize % SHARDS, (name >> SHARD_BITS) as usize)
 }
 
+/// The name of the entry at `index` of `shard`.
+pub(super) const fn name(shard: usize, index: usize) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "2^26 entries a shard, bounded by gas")]
+    let name = (index << SHARD_BITS | shard) as u32;
+    name
+}
+
 /// On a cache line of its own, so that workers on neighbouring shards do not slow each other.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -79,9 +87,7 @@ impl<E> Shards<E> {
     }
 
     pub(super) fn name(&self, hash: u64, index: usize) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "2^26 entries a shard, bounded by gas")]
-        let name = (index << SHARD_BITS | Self::shard(hash)) as u32;
-        name
+        name(Self::shard(hash), index)
     }
 
     pub(super) fn clear(&mut self) {
@@ -94,9 +100,14 @@ impl<E> Shards<E> {
         }
     }
 
-    /// All shards in order, each locked while it is looked at.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Guard<'_, E>> {
-        self.0.iter().map(|shard| shard.0.lock())
+    /// The shard at `index`.
+    pub(super) fn shard_at(&self, index: usize) -> Guard<'_, E> {
+        self.0[index].0.lock()
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.0.lock().entries.len()).sum()
     }
 
     /// The hash table takes the lowest and the seven highest bits; the shard those between.

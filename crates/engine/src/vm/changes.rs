@@ -73,7 +73,7 @@ fn record(diff: &mut StateDiff, address: Address, account: &RevmAccount) {
     entry.account = change.account;
     entry.storage_wiped = change.wiped;
     if has_slots {
-        entry.storage.extend(slots);
+        entry.storage = slots.collect();
     }
     if let Some(code) = new_code(account) {
         diff.insert_code(account.info.code_hash, code.original_bytes());

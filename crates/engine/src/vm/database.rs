@@ -118,11 +118,15 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         Err(Interrupted)
     }
 
-    const fn reader(&self) -> Reader {
+    fn reader(&self) -> Reader {
         match self.mode {
-            Mode::Speculative => Reader { below: self.version, register: true },
-            Mode::Final(_) => Reader { below: self.version, register: false },
-            Mode::Step => Reader { below: self.version + 1, register: false },
+            Mode::Speculative => {
+                // As many transactions as are committed is the version of the last of them.
+                let committed = self.scheduler.committed();
+                Reader { below: self.version, register: Some(committed) }
+            }
+            Mode::Final(_) => Reader { below: self.version, register: None },
+            Mode::Step => Reader { below: self.version + 1, register: None },
         }
     }
 

@@ -26,7 +26,7 @@ use revm::{
 };
 use warpline_chain::{ChainSpec, EthereumHardforks};
 use warpline_primitives::{
-    Account, AccountDiff, BlockOutput, Receipt, RecoveredBlock, StateDiff, StateSource,
+    Account, AccountDiff, BlockOutput, Receipt, RecoveredBlock, Slots, StateDiff, StateSource,
     Transaction, WorkCounts,
 };
 
@@ -218,7 +218,7 @@ fn diff_of(
             let before = value_before(value.previous_or_original_value);
             (value.present_value != before).then_some((*slot, value.present_value))
         });
-        let storage = if now.is_some() { storage.collect() } else { Default::default() };
+        let storage = if now.is_some() { storage.collect() } else { Slots::default() };
         let entry = AccountDiff { account: now, storage_wiped, storage };
         if before == now && !storage_wiped && entry.storage.is_empty() {
             continue;
