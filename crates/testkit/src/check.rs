@@ -1,0 +1,329 @@
+//! Executes a block in every way there is and compares everything.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use alloy_evm::block::{BlockExecutionError, BlockValidationError};
+use warpline_chain::ChainSpec;
+use warpline_engine::{Engine, EngineConfig, Ethereum, ExecutionError, InvalidBlock, Strategy};
+use warpline_primitives::{
+    BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
+};
+
+use crate::{Outcome, SlowSource, full_state, source::pause, watchdog::within};
+
+/// How long all executions of one block may take together.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often to execute a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// In parallel, for each number of threads, on a source that answers at once.
+    pub prompt: u64,
+    /// In parallel, for each number of threads, on a source and with an observer that do not.
+    pub slow: u64,
+    /// Whether plain revm knows the block's rules and is asked.
+    pub oracle: bool,
+}
+
+impl Default for Plan {
+    /// Eight times as often where `WARPLINE_SOAK` is set.
+    fn default() -> Self {
+        let factor = if std::env::var_os("WARPLINE_SOAK").is_some() { 8 } else { 1 };
+        Self { prompt: 2 * factor, slow: 2 * factor, oracle: true }
+    }
+}
+
+impl Plan {
+    /// As little as makes sense: for large blocks, and for many.
+    pub const fn quick() -> Self {
+        Self { prompt: 1, slow: 1, oracle: true }
+    }
+}
+
+/// What an observer saw, in order.
+pub type Observed = Vec<(CommitStep, StateDiff)>;
+
+type Executed<E> = Result<BlockOutput, ExecutionError<E>>;
+
+/// Engines with one, two and eight threads. They are handed from block to block, so that every
+/// test is also one of blocks that follow one another on an engine.
+#[derive(Clone, Debug)]
+pub struct Engines([Engine; 3]);
+
+/// Those that nobody uses at the moment.
+static IDLE: Mutex<Vec<Engines>> = Mutex::new(Vec::new());
+
+impl Engines {
+    /// Engines for `chain`, used before or new.
+    ///
+    /// # Panics
+    /// When threads cannot be started.
+    pub fn take(chain: &ChainSpec) -> Self {
+        let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let vm = Ethereum::new(chain.clone());
+        let new = |threads| {
+            let engine = Engine::new(vm.clone(), EngineConfig::with_threads(threads));
+            engine.expect("threads can be started")
+        };
+        match idle {
+            Some(Self(engines)) => Self(engines.map(|engine| engine.with_vm(vm.clone()))),
+            None => Self([1, 2, 8].map(new)),
+        }
+    }
+
+    /// Hands them on. Engines of a test that failed are not: it does not get here.
+    pub fn put_back(self) {
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+    }
+
+    /// The engine with one thread.
+    pub const fn one(&self) -> &Engine {
+        &self.0[0]
+    }
+
+    /// The engine with two threads.
+    pub const fn two(&self) -> &Engine {
+        &self.0[1]
+    }
+
+    /// The engine with eight threads.
+    pub const fn eight(&self) -> &Engine {
+        &self.0[2]
+    }
+}
+
+/// Executes `block` in every way and compares everything.
+///
+/// # Panics
+/// When two ways disagree, in whatever respect, or one hangs.
+pub fn check_block(
+    chain: &ChainSpec,
+    block: &RecoveredBlock,
+    state: &MemoryState,
+    plan: &Plan,
+) -> Outcome {
+    let shared = Arc::new((chain.clone(), block.clone(), state.clone(), *plan));
+    within(LIMIT, move || {
+        let (chain, block, state, plan) = &*shared;
+        let engines = Engines::take(chain);
+        let outcome = Check { block, state, engines: &engines }.run(plan);
+        engines.put_back();
+        outcome
+    })
+}
+
+struct Check<'c> {
+    block: &'c RecoveredBlock,
+    state: &'c MemoryState,
+    engines: &'c Engines,
+}
+
+impl Check<'_> {
+    fn run(&self, plan: &Plan) -> Outcome {
+        let reference = if plan.oracle {
+            self.engines.one().execute_reference(self.block, self.state)
+        } else {
+            self.sequentially()
+        };
+        let (sequential, steps) = observe(self.engines.one(), self, self.state, None);
+        let outcome = self.agreed(&reference, &sequential);
+        self.assert_same(&sequential, &self.sequentially(), "sequential, not observed");
+        if let Ok(output) = &sequential {
+            self.assert_observed(&steps, output);
+        }
+        for (engine, width) in
+            [(&self.engines.0[0], 1), (&self.engines.0[1], 2), (&self.engines.0[2], 8)]
+        {
+            for round in 0..plan.prompt {
+                let way = format!("parallel on {width}, round {round}");
+                let found =
+                    engine.execute_with(self.block, self.state, Strategy::Parallel(width), None);
+                self.assert_same(&sequential, &found, &way);
+                self.assert_work(&found, &way);
+            }
+            for round in 0..plan.slow {
+                let way = format!("parallel on {width}, slow round {round}");
+                let source = SlowSource::new(self.state, round);
+                let (found, found_steps) = observe(engine, self, &source, Some((width, round)));
+                self.assert_same(&sequential, &found, &way);
+                self.assert_work(&found, &way);
+                if sequential.is_ok() {
+                    assert_steps(&steps, &found_steps, &way);
+                }
+            }
+        }
+        outcome
+    }
+
+    fn sequentially(&self) -> Executed<MissingState> {
+        self.engines.two().execute_with(self.block, self.state, Strategy::Sequential, None)
+    }
+
+    /// What reference and sequential path agree on.
+    fn agreed(
+        &self,
+        reference: &Executed<MissingState>,
+        sequential: &Executed<MissingState>,
+    ) -> Outcome {
+        match (reference, sequential) {
+            (Ok(expected), Ok(found)) => {
+                if let Err(mismatch) = expected.compare(found) {
+                    panic!("sequential differs from plain revm: {mismatch}");
+                }
+                Outcome::valid(found.clone(), self.state)
+            }
+            (
+                Err(ExecutionError::InvalidBlock(expected)),
+                Err(ExecutionError::InvalidBlock(found)),
+            ) => {
+                let index = invalid_index(found);
+                if let Some(expected) = reference_invalid_index(expected, self.block) {
+                    assert_eq!(Some(expected), index, "plain revm names another transaction");
+                }
+                Outcome::invalid(index)
+            }
+            (expected, found) => panic!(
+                "sequential differs from plain revm: expected {}, found {}",
+                summary(expected),
+                summary(found)
+            ),
+        }
+    }
+
+    fn assert_same<E, F>(&self, expected: &Executed<E>, found: &Executed<F>, way: &str)
+    where
+        E: std::error::Error,
+        F: std::error::Error,
+    {
+        match (expected, found) {
+            (Ok(expected), Ok(found)) => {
+                if let Err(mismatch) = expected.compare(found) {
+                    panic!("{way} differs from sequential: {mismatch}");
+                }
+            }
+            (
+                Err(ExecutionError::InvalidBlock(expected)),
+                Err(ExecutionError::InvalidBlock(found)),
+            ) => {
+                let (before, after) = (expected.to_string(), found.to_string());
+                assert_eq!(before, after, "{way} finds another reason to reject the block");
+            }
+            _ => panic!(
+                "{way} differs from sequential: expected {}, found {}",
+                summary(expected),
+                summary(found)
+            ),
+        }
+    }
+
+    fn assert_work<E>(&self, found: &Executed<E>, way: &str) {
+        let Ok(output) = found else { return };
+        let (work, transactions) = (output.work, self.block.transactions.len() as u64);
+        assert!(work.executions >= transactions, "{way}: {work:?} for {transactions} transactions");
+        assert_eq!(work.reexecutions, work.executions - transactions, "{way}: {work:?}");
+        assert!(work.width >= 1, "{way}: {work:?}");
+    }
+
+    /// The steps one after the other are the block, and name nothing that did not change.
+    fn assert_observed(&self, steps: &Observed, output: &BlockOutput) {
+        let order: Vec<_> = steps.iter().map(|(step, _)| *step).collect();
+        assert!(order.is_sorted(), "steps were observed out of order: {order:?}");
+        let transactions = order.iter().filter(|step| matches!(step, CommitStep::Transaction(_)));
+        let expected = (0..self.block.transactions.len()).map(CommitStep::Transaction);
+        assert!(transactions.copied().eq(expected), "each transaction once: {order:?}");
+
+        let mut by_steps = self.state.clone();
+        for (step, changes) in steps {
+            assert_all_differ(&by_steps, changes, &format!("{step:?}"));
+            by_steps.apply(changes);
+        }
+        let mut at_once = self.state.clone();
+        assert_all_differ(&at_once, &output.state, "the block");
+        at_once.apply(&output.state);
+        assert_eq!(full_state(&by_steps), full_state(&at_once), "steps do not add up to the block");
+    }
+}
+
+/// Executes with an observer, sequentially or with so many workers.
+fn observe<S: StateSource>(
+    engine: &Engine,
+    check: &Check<'_>,
+    source: &S,
+    parallel: Option<(usize, u64)>,
+) -> (Executed<S::Error>, Observed) {
+    let mut steps = Observed::new();
+    let mut observer = |step: CommitStep, changes: &StateDiff| {
+        if let Some((_, seed)) = parallel {
+            pause(!seed, steps.len() as u64);
+        }
+        steps.push((step, changes.clone()));
+    };
+    let strategy = parallel.map_or(Strategy::Sequential, |(width, _)| Strategy::Parallel(width));
+    let result = engine.execute_with(check.block, source, strategy, Some(&mut observer));
+    (result, steps)
+}
+
+/// What is listed as changed must have.
+fn assert_all_differ(before: &MemoryState, changes: &StateDiff, whose: &str) {
+    for (address, change) in changes.sorted_accounts() {
+        let account = before.account(*address).expect("memory answers every question");
+        let mut slots = change.storage.iter().map(|(slot, after)| {
+            let before = before.storage(*address, *slot).expect("memory answers every question");
+            before != *after
+        });
+        let wiped = change.storage_wiped && account.is_some();
+        let differs = account != change.account || wiped || !change.storage.is_empty();
+        assert!(differs, "{whose} lists {address}, which did not change");
+        assert!(
+            change.storage_wiped || slots.all(|it| it),
+            "{whose} lists a same slot of {address}"
+        );
+        assert!(
+            !change.storage_wiped || account.is_some(),
+            "{whose} lists storage of {address} as wiped, which did not exist before"
+        );
+    }
+}
+
+fn assert_steps(expected: &Observed, found: &Observed, way: &str) {
+    let order = |steps: &Observed| steps.iter().map(|(step, _)| *step).collect::<Vec<_>>();
+    assert_eq!(order(expected), order(found), "{way}: other steps were observed");
+    for ((step, expected), (_, found)) in expected.iter().zip(found) {
+        if let Err(mismatch) = expected.compare(found) {
+            panic!("{way}: what was observed of {step:?} differs from sequential: {mismatch}");
+        }
+    }
+}
+
+fn invalid_index(invalid: &InvalidBlock) -> Option<usize> {
+    match invalid {
+        InvalidBlock::Transaction { index, .. } | InvalidBlock::GasLimit { index, .. } => {
+            Some(*index)
+        }
+        InvalidBlock::System(_) => None,
+    }
+}
+
+/// Which transaction plain revm objects to, where it says: it names a hash.
+pub fn reference_invalid_index(invalid: &InvalidBlock, block: &RecoveredBlock) -> Option<usize> {
+    let InvalidBlock::System(BlockExecutionError::Validation(BlockValidationError::InvalidTx {
+        hash,
+        ..
+    })) = invalid
+    else {
+        return None;
+    };
+    let named = |index: &usize| block.transactions[*index].tx_hash() == hash;
+    let mut named = (0..block.transactions.len()).filter(named);
+    named.next().filter(|_| named.next().is_none())
+}
+
+fn summary<E: std::error::Error>(executed: &Executed<E>) -> String {
+    match executed {
+        Ok(output) => format!("success with {} gas", output.gas_used),
+        Err(error) => format!("{error}"),
+    }
+}
