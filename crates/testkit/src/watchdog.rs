@@ -7,6 +7,10 @@ use std::{
     time::Duration,
 };
 
+/// How often to look. Time is counted in these steps, so that a machine that stood still for a
+/// while, with everything on it, costs one step and is not taken for a hang.
+const STEP: Duration = Duration::from_millis(500);
+
 /// Runs `work` on another thread and returns what it returns.
 ///
 /// # Panics
@@ -20,12 +24,9 @@ pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Sen
         result
     });
     let worker = worker.expect("a thread can be started");
-    match finished.recv_timeout(limit) {
-        Err(RecvTimeoutError::Timeout) => panic!("still running after {limit:?}: a hang"),
-        // Without a word means that it panicked.
-        Ok(()) | Err(RecvTimeoutError::Disconnected) => match worker.join() {
-            Ok(result) => result,
-            Err(panic) => resume_unwind(panic),
-        },
-    }
+    let steps = limit.as_millis().div_ceil(STEP.as_millis());
+    let ended = (0..steps).any(|_| finished.recv_timeout(STEP) != Err(RecvTimeoutError::Timeout));
+    assert!(ended, "still running after {limit:?}: a hang");
+    // Without a word means that it panicked.
+    worker.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
