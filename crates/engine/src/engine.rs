@@ -12,6 +12,7 @@ use crate::{
     BlockVm, EngineBug, EngineConfig, Ethereum, ExecutionError, PoolError, Strategy,
     execute::{self, Resources},
     memory::Memory,
+    plan::Plan,
     pool::{Pool, panic_message},
     sequential,
     vm::{CodeCache, reference},
@@ -95,17 +96,12 @@ impl<V: BlockVm> Engine<V> {
         observer: Option<&mut dyn CommitObserver>,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
         let Shared { pool, codes, memories } = &*self.shared;
-        let width = match strategy {
-            Strategy::Auto => pool.threads().min(block.transactions.len()),
-            Strategy::Sequential => 1,
-            Strategy::Parallel(width) => width,
-        };
-        if strategy == Strategy::Sequential || (strategy == Strategy::Auto && width <= 1) {
+        let Some((plan, width)) = plan(block, strategy, pool.threads()) else {
             return sequential::execute(&self.vm, block, source, codes, observer);
-        }
+        };
         let mut memory = memories.lock().pop().unwrap_or_default();
         let resources = Resources { pool, codes, memory: &memory };
-        let run = || execute::execute(&self.vm, block, source, width, resources, observer);
+        let run = || execute::execute(&self.vm, block, source, (plan, width), resources, observer);
         // Workers catch their own panics. The steps around the transactions run on this thread,
         // and a source or an observer may panic there just as well.
         let result = catch_unwind(AssertUnwindSafe(run))
@@ -113,6 +109,26 @@ impl<V: BlockVm> Engine<V> {
         memory.reset();
         memories.lock().push(memory);
         result
+    }
+}
+
+/// How to execute `block` in parallel, and on how many workers; `None` for sequentially.
+fn plan<T: alloy_consensus::Transaction>(
+    block: &RecoveredBlock<T>,
+    strategy: Strategy,
+    threads: usize,
+) -> Option<(Plan, usize)> {
+    match strategy {
+        Strategy::Sequential => None,
+        Strategy::Parallel(width) => Some((Plan::new(block), width)),
+        Strategy::Auto => {
+            let width = threads.min(block.transactions.len());
+            if width < 2 || Plan::is_pointless(block) {
+                return None;
+            }
+            let plan = Plan::new(block);
+            plan.pays(width).then_some((plan, width))
+        }
     }
 }
 

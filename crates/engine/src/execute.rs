@@ -2,9 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use alloy_consensus::transaction::Recovered;
+use alloy_consensus::Transaction;
 use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
-use alloy_primitives::{TxKind, U256, map::AddressMap};
+use alloy_primitives::{Address, U256};
 use parking_lot::Mutex;
 use revm::context::result::ResultGas;
 use warpline_primitives::{
@@ -16,8 +16,9 @@ use crate::{
     BlockRules, EngineBug, ExecutionError, InvalidBlock,
     commit::{BlockGas, Fees},
     memory::{AccountRef, Memory, ReadSet, Reader, Version},
+    plan::Plan,
     pool::{Pool, panic_message},
-    scheduler::{NO_DEPENDENCY, Scheduler},
+    scheduler::Scheduler,
     vm::{BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written},
     worker::Worker,
 };
@@ -87,7 +88,7 @@ pub(crate) struct Resources<'b> {
     pub(crate) memory: &'b Memory,
 }
 
-/// Executes `block` on `width` workers over `memory`, which must be fresh.
+/// Executes `block` as planned on `width` workers over a memory that must be fresh.
 ///
 /// 1. What comes before the transactions is written as version 0.
 /// 2. Workers execute transactions speculatively, in any order, and commit them in block order;
@@ -98,7 +99,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     vm: &V,
     block: &RecoveredBlock<V::Transaction>,
     source: &S,
-    width: usize,
+    (plan, width): (Plan, usize),
     resources: Resources<'_>,
     mut observer: Option<&mut dyn CommitObserver>,
 ) -> Outcome<V, S> {
@@ -114,7 +115,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         rules,
         memory,
         codes,
-        scheduler: Scheduler::new(dependencies(block)),
+        scheduler: Scheduler::new(plan.dependencies),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
         observed: observer.is_some(),
     };
@@ -208,6 +209,18 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         Ok(result)
     }
 
+    /// What tells the transactions' classes apart: whom they call, and which function. Contract
+    /// creations are all different.
+    pub(crate) fn class_keys(&self) -> impl Iterator<Item = (Address, [u8; 4])> {
+        self.block.transactions.iter().map(|tx| {
+            let mut selector = [0; 4];
+            let input = tx.input();
+            let length = input.len().min(4);
+            selector[..length].copy_from_slice(&input[..length]);
+            (tx.kind().to().copied().unwrap_or_else(|| tx.signer()), selector)
+        })
+    }
+
     /// The beneficiary's account as the transaction or step of `version` finds it, fees that are
     /// still owed not included.
     pub(crate) fn beneficiary(
@@ -242,23 +255,6 @@ pub(crate) fn version_of(index: usize) -> Version {
     #[expect(clippy::cast_possible_truncation, reason = "a block's gas bounds its length")]
     let version = index as Version + 1;
     version
-}
-
-/// For each transaction the last earlier one that is certain to touch its sender's account: sent
-/// by it or paying it. Starting before that one ran would be in vain.
-fn dependencies<T: alloy_consensus::Transaction>(block: &RecoveredBlock<T>) -> Vec<u32> {
-    let mut last: AddressMap<u32> = AddressMap::default();
-    last.reserve(block.transactions.len());
-    let dependency = |(index, tx): (u32, &Recovered<T>)| {
-        let dependency = last.insert(tx.signer(), index).unwrap_or(NO_DEPENDENCY);
-        if let TxKind::Call(recipient) = tx.kind()
-            && !tx.value().is_zero()
-        {
-            last.insert(recipient, index);
-        }
-        dependency
-    };
-    (0..).zip(&block.transactions).map(dependency).collect()
 }
 
 /// The observer for a shorter time.

@@ -47,6 +47,7 @@ mod engine;
 mod error;
 mod execute;
 mod memory;
+mod plan;
 mod pool;
 mod scheduler;
 mod sequential;

@@ -14,6 +14,7 @@
 //! it never waits. Queues and waiting lists can therefore lose or repeat an entry and cost time
 //! only.
 
+mod conflict;
 mod dependency;
 mod status;
 mod wait;
@@ -29,6 +30,7 @@ use std::{
 
 use parking_lot::Mutex;
 
+pub(crate) use conflict::{Classes, Conflicts};
 pub(crate) use dependency::Freed;
 use dependency::Waiters;
 pub(crate) use status::CommitClaim;
@@ -59,6 +61,8 @@ impl AsRef<Waiters> for Slot {
 pub(crate) struct Scheduler {
     slots: Vec<Slot>,
     dependencies: Vec<u32>,
+    /// What the block taught so far.
+    pub(crate) conflicts: Conflicts,
     /// The next transaction in block order that was never handed out.
     cursor: AtomicU32,
     /// How many transactions are committed.
@@ -78,6 +82,7 @@ impl Scheduler {
         Self {
             slots: dependencies.iter().map(|_| Slot::default()).collect(),
             dependencies,
+            conflicts: Conflicts::default(),
             cursor: AtomicU32::new(0),
             committed: AtomicU32::new(0),
             ready: Mutex::default(),
@@ -152,14 +157,26 @@ impl Scheduler {
             if tx >= self.len() {
                 return None;
             }
-            let dependency = self.dependencies[tx as usize];
-            if dependency == NO_DEPENDENCY
-                || self.is_settled(dependency)
-                || !self.wait(tx, dependency)
-            {
+            if !self.is_held_back(tx) {
                 return Some(tx);
             }
         }
+    }
+
+    /// Puts `tx` on a waiting list if it has reason to wait: for a known dependency until that was
+    /// executed, for the one before it in a class that runs in line until that is committed. A
+    /// line that was started on a value that did not last would otherwise be wrong all along, and
+    /// be corrected one by one while it grows at the other end.
+    fn is_held_back(&self, tx: u32) -> bool {
+        let dependency = self.dependencies[tx as usize];
+        if dependency != NO_DEPENDENCY && !self.is_settled(dependency) && self.wait(tx, dependency)
+        {
+            return true;
+        }
+        let predecessor = self.conflicts.predecessor(tx);
+        predecessor != NO_DEPENDENCY
+            && predecessor >= self.committed()
+            && self.wait(tx, predecessor)
     }
 
     fn has_fresh(&self) -> bool {
@@ -194,16 +211,20 @@ impl Scheduler {
         self.settle(tx)
     }
 
+    /// Who waits for a member of a class that runs in line goes on waiting for its commit.
+    ///
+    /// Nobody is woken: whoever executed `tx` looks next whether it can commit, and whoever holds
+    /// the commit role then looks again after giving it back.
     fn settle(&self, tx: u32) -> Freed {
-        let freed = dependency::close(&self.slots, tx);
-        self.parking.wake();
-        freed
+        if self.conflicts.is_in_line(tx) {
+            return Freed::new();
+        }
+        dependency::close(&self.slots, tx)
     }
 
-    /// The owner of `tx` gives it up until its turn to commit.
+    /// The owner of `tx` gives it up until its turn to commit. Nobody is woken, as above.
     pub(crate) fn release(&self, tx: u32) {
         self.slots[tx as usize].status.release();
-        self.parking.wake();
     }
 
     /// `tx`, which nobody owns, waits for `on`. `false` where there is nothing to wait for.
@@ -266,11 +287,14 @@ impl CommitRole<'_> {
     pub(crate) fn commit(&self, tx: u32) -> Freed {
         let scheduler = self.scheduler;
         scheduler.slots[tx as usize].status.commit();
-        let freed = dependency::close(&scheduler.slots, tx);
+        let mut freed = dependency::close(&scheduler.slots, tx);
+        let was_full = !scheduler.has_fresh();
         scheduler.committed.store(tx + 1, SeqCst);
-        if tx + 1 == scheduler.len() {
+        if tx + 1 == scheduler.len() || (was_full && scheduler.has_fresh()) {
             scheduler.parking.wake();
         }
+        // The next in line is this worker's own next task.
+        freed.retain(|freed| *freed != tx + 1);
         freed
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     EngineBug, ExecutionError, InvalidBlock,
     execute::{Committed, Done, Run, version_of},
     memory::Version,
-    scheduler::{CommitClaim, CommitRole, Freed},
+    scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY},
     vm::{
         BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
         diff_of, publish,
@@ -149,10 +149,20 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     fn execute(&mut self, tx: u32, mode: Mode) -> EndedOf<V, S, WorkerDb<'r, S>> {
         self.counts.executions += 1;
         let index = tx as usize;
+        let conflicts = &self.run.scheduler.conflicts;
         self.evm.db_mut().begin(version_of(index), mode);
+        let previous = conflicts.previous(tx);
+        if previous != NO_DEPENDENCY && self.run.scheduler.is_settled(previous) {
+            self.evm.db_mut().watch(previous + 1);
+        }
         let env = self.run.vm.tx_env(&self.run.block.transactions[index]);
         match self.run.vm.transact(&mut self.evm, env) {
-            Ok(transacted) => Ended::Done(transacted),
+            Ok(transacted) => {
+                if let Some(depended) = self.evm.db().saw_watched() {
+                    conflicts.executed(tx, depended);
+                }
+                Ended::Done(transacted)
+            }
             Err(error) => match self.evm.db_mut().take_interruption() {
                 Some(interruption) => Ended::Interrupted(interruption),
                 None => Ended::Failed(error),
@@ -195,9 +205,14 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// Whether `tx`, which this worker owns, would read the same again.
     fn reads_hold(&mut self, tx: u32) -> bool {
         self.counts.validations += 1;
+        let run = self.run;
         let version = version_of(tx as usize);
-        let record = self.run.records[tx as usize].lock();
-        record.reads.iter().all(|read| self.run.memory.still_holds(read, version))
+        let record = run.records[tx as usize].lock();
+        let hold = record.reads.iter().all(|read| run.memory.still_holds(read, version));
+        if !hold {
+            run.scheduler.conflicts.conflict(tx, || Classes::new(run.class_keys()));
+        }
+        hold
     }
 
     /// Commits what can be committed, in block order.

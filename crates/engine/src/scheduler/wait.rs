@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst, fence};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Rounds of looking again before sleeping: about the time a short transaction takes. Sleeping
-/// and waking costs more than that.
-const SPINS: u32 = 256;
+/// Rounds of looking again before sleeping, some tens of microseconds: what most waits for another
+/// transaction take, and no more than going to sleep and being woken costs.
+const SPINS: u32 = 2000;
 
 /// Where workers sleep.
 ///

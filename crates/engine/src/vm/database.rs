@@ -57,6 +57,9 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     beneficiary: Address,
     version: Version,
     mode: Mode,
+    /// A version of interest, and whether anything of it was read.
+    watched: Option<Version>,
+    saw_watched: bool,
     reads: ReadSet,
     interruption: Option<Interruption<S::Error>>,
     /// What the step committed, for the observer; `None` where nobody observes.
@@ -79,6 +82,8 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             beneficiary,
             version: 0,
             mode: Mode::Step,
+            watched: None,
+            saw_watched: false,
             reads: ReadSet::new(),
             interruption: None,
             step_changes: None,
@@ -89,8 +94,20 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     pub(crate) fn begin(&mut self, version: Version, mode: Mode) {
         self.version = version;
         self.mode = mode;
+        self.watched = None;
+        self.saw_watched = false;
         self.reads.clear();
         self.interruption = None;
+    }
+
+    /// Watches out for values of `version`.
+    pub(crate) fn watch(&mut self, version: Version) {
+        self.watched = Some(version);
+    }
+
+    /// Whether a value of the version to watch out for was read; `None` without such a version.
+    pub(crate) fn saw_watched(&self) -> Option<bool> {
+        self.watched.map(|_| self.saw_watched)
     }
 
     /// Keeps what steps commit for [`take_step_changes`](Self::take_step_changes).
@@ -131,8 +148,9 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     }
 
     /// Whether a value of `writer` may not be used yet.
-    fn is_under_revision(&self, writer: Option<Version>) -> Option<Version> {
+    fn is_under_revision(&mut self, writer: Option<Version>) -> Option<Version> {
         let writer = writer?;
+        self.saw_watched |= self.watched == Some(writer);
         // Version 0 is the step before the transactions: long over.
         let settled =
             self.mode != Mode::Speculative || writer == 0 || self.scheduler.is_settled(writer - 1);
