@@ -31,11 +31,16 @@ pub struct ChainSpec {
     hardforks: EthereumChainHardforks,
     blobs: BlobTimeline,
     access_lists: ForkCondition,
+    /// Whether the rest of Amsterdam comes with its access lists.
+    all_of_amsterdam: bool,
     deposit_contract: Address,
 }
 
 impl EthereumHardforks for ChainSpec {
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        if fork == EthereumHardfork::Amsterdam && self.all_of_amsterdam {
+            return self.access_lists;
+        }
         self.hardforks.ethereum_fork_activation(fork)
     }
 }
@@ -43,7 +48,7 @@ impl EthereumHardforks for ChainSpec {
 impl ChainSpec {
     /// A chain with the given forks, mainnet's blob parameters at each fork and mainnet's deposit
     /// contract. Forks that are not listed never begin; an activation of Amsterdam means block
-    /// access lists only.
+    /// access lists only, unless [all of it](Self::with_all_of_amsterdam) is asked for.
     pub fn new(
         name: impl Into<Cow<'static, str>>,
         chain_id: u64,
@@ -71,8 +76,18 @@ impl ChainSpec {
             hardforks: EthereumChainHardforks::new(forks),
             blobs,
             access_lists,
+            all_of_amsterdam: false,
             deposit_contract: MAINNET_DEPOSIT_CONTRACT_ADDRESS,
         }
+    }
+
+    /// Puts all of Amsterdam in force where otherwise its block access lists alone would be: the
+    /// gas schedule and the system calls as revm has them. The fork is not settled, no public chain
+    /// runs it, and the published tests know the access lists only.
+    #[must_use]
+    pub const fn with_all_of_amsterdam(mut self) -> Self {
+        self.all_of_amsterdam = true;
+        self
     }
 
     /// Ethereum mainnet, up to the second blob parameter fork (BPO2).

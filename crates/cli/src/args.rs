@@ -8,7 +8,7 @@ use warpline_workloads::Workload;
 
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
 #[derive(Debug, Parser)]
-#[command(name = "warpline", version, max_term_width = 100)]
+#[command(name = "warpline", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -29,6 +29,11 @@ pub(crate) enum Command {
         shell: Shell,
     },
 }
+
+const EXAMPLES: &str = "Examples:
+  warpline replay              replay the embedded blocks
+  warpline replay blocks/      replay what is in a directory
+  warpline bench swaps-hot     measure one kind of generated block";
 
 const REPLAY_EXAMPLES: &str = "Examples:
   warpline replay                                 the embedded blocks

@@ -86,9 +86,10 @@ impl StateDiff {
     /// [`shard_of`](Self::shard_of) puts there.
     pub fn from_shards(shards: [AddressMap<AccountDiff>; Self::SHARDS]) -> Self {
         debug_assert!(
-            shards.iter().enumerate().all(|(at, shard)| {
-                shard.keys().all(|address| Self::shard_of(address) == at)
-            }),
+            shards
+                .iter()
+                .enumerate()
+                .all(|(at, shard)| { shard.keys().all(|address| Self::shard_of(address) == at) }),
             "an address is in the wrong part"
         );
         Self { shards, codes: B256Map::default() }
