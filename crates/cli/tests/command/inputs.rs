@@ -170,6 +170,16 @@ fn what_cannot_be_used_ends_with_status_2() {
 }
 
 #[test]
+fn that_there_are_no_blocks_is_said_beside_a_report_too() {
+    let empty = TempDir::new().unwrap();
+    let (assert, report) = replay_json(&[], &[empty.path()]);
+    let message = stderr(&assert);
+    assert!(message.contains("no blocks in"), "{message:?}");
+    assert.code(2);
+    assert_eq!(report["summary"]["blocks"], 0);
+}
+
+#[test]
 fn one_bad_file_does_not_stop_the_others() {
     let (snapshot, witness) = (Sample::of_mainnet().snapshot(), Sample::of_mainnet().witness());
     let spoiled = Sample::of_mainnet().with_header(|header| header.gas_used += 1).witness();
