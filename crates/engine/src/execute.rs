@@ -19,7 +19,7 @@ use crate::{
     plan::Plan,
     pool::{Pool, panic_message},
     scheduler::Scheduler,
-    vm::{BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written},
+    vm::{BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written, load},
     worker::Worker,
 };
 
@@ -229,10 +229,9 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     ) -> Result<(AccountRef, Option<Account>), ExecutionError<S::Error>> {
         let address = self.rules.beneficiary;
         let reader = Reader { below: version, register: None };
-        let load = || self.source.account(address);
-        let (at, seen) =
-            self.memory.account(address, reader, load).map_err(ExecutionError::StateRead)?;
-        Ok((at, seen.value))
+        let seen = self.memory.account(address, reader, || load(self.source, address));
+        let seen = seen.map_err(ExecutionError::StateRead)?;
+        Ok((seen.at, seen.account))
     }
 
     /// Pays the beneficiary what is still owed.

@@ -50,6 +50,8 @@ pub(crate) struct SlotRef(u32);
 struct AccountEntry {
     address: Address,
     cell: Cell<Option<Account>>,
+    /// Whether the account has storage in the parent state that stops a creation (EIP-7610).
+    has_storage: bool,
     /// Versions that cleared the account's whole storage, ascending.
     wipes: Vec<Version>,
 }
@@ -75,6 +77,35 @@ pub(crate) struct Reader {
 pub(crate) struct Visible<T> {
     pub(crate) value: T,
     pub(crate) writer: Option<Version>,
+}
+
+/// An account as it stands in the parent state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) account: Option<Account>,
+    /// Whether it has storage that stops a creation (EIP-7610).
+    pub(crate) has_storage: bool,
+}
+
+/// An account as a reader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeenAccount {
+    pub(crate) at: AccountRef,
+    pub(crate) account: Option<Account>,
+    pub(crate) writer: Option<Version>,
+    /// Whether it still has the storage that stops a creation.
+    pub(crate) has_storage: bool,
+}
+
+impl AccountEntry {
+    fn has_storage_below(&self, version: Version) -> bool {
+        self.has_storage && self.wipes.iter().all(|wipe| *wipe >= version)
+    }
+
+    fn seen(&self, at: AccountRef, seen: Visible<Option<Account>>, below: Version) -> SeenAccount {
+        let has_storage = self.has_storage_below(below);
+        SeenAccount { at, account: seen.value, writer: seen.writer, has_storage }
+    }
 }
 
 /// The memory of one block. [`reset`](Self::reset) makes it ready for the next and keeps what was
@@ -120,8 +151,8 @@ impl Memory {
         &self,
         address: Address,
         reader: Reader,
-        load: impl FnOnce() -> Result<Option<Account>, E>,
-    ) -> Result<(AccountRef, Visible<Option<Account>>), E> {
+        load: impl FnOnce() -> Result<Loaded, E>,
+    ) -> Result<SeenAccount, E> {
         let hash = self.hash_address(address);
         let is_it = |entry: &AccountEntry| entry.address == address;
         {
@@ -129,20 +160,22 @@ impl Memory {
             if let Some(index) = shard.find(hash, is_it)
                 && let Some(seen) = shard.entries[index].cell.read(reader)
             {
-                return Ok((AccountRef(self.accounts.name(hash, index)), seen));
+                let at = AccountRef(self.accounts.name(hash, index));
+                return Ok(shard.entries[index].seen(at, seen, reader.below));
             }
         }
         // Not under the lock: the source may be slow.
-        let base = load()?;
+        let Loaded { account, has_storage } = load()?;
         let mut shard = self.accounts.of_hash(hash);
         let index = shard.find_or_insert(
             hash,
             is_it,
-            || AccountEntry { address, cell: Cell::default(), wipes: Vec::new() },
+            || AccountEntry { address, cell: Cell::default(), has_storage, wipes: Vec::new() },
             |entry| self.hash_address(entry.address),
         );
-        let seen = shard.entries[index].cell.read_with_base(reader, base);
-        Ok((AccountRef(self.accounts.name(hash, index)), seen))
+        let seen = shard.entries[index].cell.read_with_base(reader, account);
+        let at = AccountRef(self.accounts.name(hash, index));
+        Ok(shard.entries[index].seen(at, seen, reader.below))
     }
 
     /// The entry of an account that was read before.
@@ -214,9 +247,11 @@ impl Memory {
     /// Whether `read` by the transaction of `version` would give the same value now.
     pub(crate) fn still_holds(&self, read: &Read, version: Version) -> bool {
         match read {
-            Read::Account { at, seen } => {
+            Read::Account { at, seen, has_storage } => {
                 let (shard, index) = self.accounts.of_name(at.0);
-                shard.entries[index].cell.value(version).is_some_and(|now| now.value == *seen)
+                let entry = &shard.entries[index];
+                entry.cell.value(version).is_some_and(|now| now.value == *seen)
+                    && entry.has_storage_below(version) == *has_storage
             }
             Read::Slot { at, account, seen } => {
                 let now = {

@@ -21,8 +21,10 @@ use crate::{
     BlockRules, EngineBug, ExecutionError, InvalidBlock,
     commit::{BlockGas, Fees},
     execute::Outcome,
+    memory::Loaded,
     vm::{
-        BlockDb, BlockVm, CodeCache, EvmOf, Transacted, changed_slots, classify, diff_of, new_code,
+        BlockDb, BlockVm, CodeCache, EvmOf, Transacted, account_id, changed_slots, classify,
+        diff_of, load, new_code,
     },
 };
 
@@ -133,6 +135,8 @@ struct Overlay<'s, S: StateSource> {
 struct Cached {
     before: Option<Account>,
     now: Option<Account>,
+    /// Whether the account has storage that stops a creation (EIP-7610).
+    has_storage: bool,
     /// Whether storage that existed before the block was cleared.
     wiped: bool,
     /// Slot to the value before the block and the value now.
@@ -162,9 +166,9 @@ impl<'s, S: StateSource> Overlay<'s, S> {
         match self.accounts.entry(address) {
             Entry::Occupied(cached) => Ok(cached.into_mut()),
             Entry::Vacant(place) => {
-                let before = self.source.account(address)?;
+                let Loaded { account: before, has_storage } = load(self.source, address)?;
                 let slots = U256Map::default();
-                Ok(place.insert(Cached { before, now: before, wiped: false, slots }))
+                Ok(place.insert(Cached { before, now: before, has_storage, wiped: false, slots }))
             }
         }
     }
@@ -225,7 +229,7 @@ impl<'s, S: StateSource> Overlay<'s, S> {
     fn into_diff(self) -> StateDiff {
         let mut diff = StateDiff::with_capacity(self.accounts.len());
         for (address, cached) in self.accounts {
-            let Cached { before, now, wiped, slots } = cached;
+            let Cached { before, now, wiped, slots, .. } = cached;
             let value_before = |before: U256| if wiped { U256::ZERO } else { before };
             let storage: Slots = slots
                 .into_iter()
@@ -253,6 +257,7 @@ impl Cached {
     #[expect(clippy::iter_over_hash_type, reason = "each slot is cleared on its own")]
     fn wipe(&mut self) {
         self.wiped |= self.before.is_some();
+        self.has_storage = false;
         for (_, now) in self.slots.values_mut() {
             *now = U256::ZERO;
         }
@@ -269,8 +274,8 @@ impl<S: StateSource> Database for Overlay<'_, S> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadFailed> {
         let (fees, beneficiary) = (self.fees, self.beneficiary);
-        let account = match self.cached(address) {
-            Ok(cached) => cached.now,
+        let (account, has_storage) = match self.cached(address) {
+            Ok(cached) => (cached.now, cached.has_storage),
             Err(error) => return self.fail(error),
         };
         let account = if address == beneficiary { fees.credited_to(account) } else { account };
@@ -278,7 +283,7 @@ impl<S: StateSource> Database for Overlay<'_, S> {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.code_hash,
-            account_id: None,
+            account_id: has_storage.then(|| account_id(0, true)).flatten(),
             code: None,
         }))
     }

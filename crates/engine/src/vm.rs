@@ -7,6 +7,7 @@ mod changes;
 mod code;
 mod database;
 mod eip1283;
+mod eip7610;
 mod ethereum;
 mod evm;
 pub(crate) mod reference;
@@ -22,7 +23,8 @@ use warpline_primitives::{Account, RecoveredBlock};
 
 pub(crate) use changes::{account_of, changed_slots, classify, diff_of, new_code};
 pub(crate) use code::CodeCache;
-pub(crate) use database::{Interruption, Mode, WorkerDb, Written, publish};
+pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish};
+pub(crate) use eip7610::{account_id, must_ask, name_of};
 pub use ethereum::{Ethereum, SystemContractMissing};
 pub use evm::{DeferringEvm, DeferringEvmFactory};
 pub use source::RevmSource;

@@ -94,6 +94,10 @@ impl StateSource for MemoryState {
         Ok(slots.and_then(|slots| slots.get(&slot)).copied().unwrap_or_default())
     }
 
+    fn has_storage(&self, address: Address) -> Result<bool, Self::Error> {
+        Ok(self.storage.get(&address).is_some_and(|slots| !slots.is_empty()))
+    }
+
     fn code(&self, code_hash: B256) -> Result<Bytes, Self::Error> {
         self.codes.get(&code_hash).cloned().ok_or(MissingState::Code(code_hash))
     }

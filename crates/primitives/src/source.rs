@@ -27,6 +27,19 @@ pub trait StateSource: Send + Sync {
     /// When the state cannot be read.
     fn storage(&self, address: Address, slot: U256) -> Result<U256, Self::Error>;
 
+    /// Whether the account at `address` has any storage slot that is not zero. Asked only of accounts
+    /// without code that never sent anything: no contract may be created over storage (EIP-7610).
+    ///
+    /// The default says no, which is right wherever such accounts cannot have storage; since
+    /// EIP-161 none can come to have any.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    fn has_storage(&self, address: Address) -> Result<bool, Self::Error> {
+        let _ = address;
+        Ok(false)
+    }
+
     /// The code with hash `code_hash`, as stored in the state (EIP-7702 designators included).
     ///
     /// # Errors
@@ -51,6 +64,10 @@ macro_rules! delegate {
 
             fn storage(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
                 (**self).storage(address, slot)
+            }
+
+            fn has_storage(&self, address: Address) -> Result<bool, Self::Error> {
+                (**self).has_storage(address)
             }
 
             fn code(&self, code_hash: B256) -> Result<Bytes, Self::Error> {

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use warpline_primitives::{Account, MemoryState, MissingState, StateDiff, StateSource};
-use warpline_trie::{StateTrie, TrieError};
+use warpline_trie::{EMPTY_ROOT_HASH, StateTrie, TrieError};
 
 /// The state before a block. What can be proven of an execution depends on its form.
 #[derive(Clone, Debug)]
@@ -134,6 +134,13 @@ impl StateSource for ParentState {
                 Ok(memory.storage(address, slot)?)
             }
             Self::Witness(state) => Ok(state.trie.storage(address, slot)?),
+        }
+    }
+
+    fn has_storage(&self, address: Address) -> Result<bool, Self::Error> {
+        match self {
+            Self::Witness(state) => Ok(state.trie.storage_root(address)? != EMPTY_ROOT_HASH),
+            Self::Snapshot(_) | Self::Complete(_) => Ok(self.flat().has_storage(address)?),
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) enum Read {
         at: AccountRef,
         /// What was there.
         seen: Option<Account>,
+        /// Whether it had storage that stops a creation (EIP-7610).
+        has_storage: bool,
     },
     /// A storage slot.
     Slot {

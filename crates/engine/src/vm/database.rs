@@ -10,10 +10,12 @@ use revm::{
 };
 use warpline_primitives::{Account, StateDiff, StateSource};
 
-use super::{BlockDb, CodeCache, changed_slots, classify, diff_of, new_code};
+use super::{
+    BlockDb, CodeCache, account_id, changed_slots, classify, diff_of, must_ask, name_of, new_code,
+};
 use crate::{
     commit::Fees,
-    memory::{AccountRef, Memory, Read, ReadSet, Reader, Version},
+    memory::{AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version},
     scheduler::Scheduler,
 };
 
@@ -157,30 +159,27 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         (!settled).then_some(writer)
     }
 
-    fn read_account(
-        &mut self,
-        address: Address,
-    ) -> Result<(AccountRef, Option<Account>), Interrupted> {
+    fn read_account(&mut self, address: Address) -> Result<SeenAccount, Interrupted> {
         if self.mode == Mode::Speculative && address == self.beneficiary {
             return self.interrupt(Interruption::AwaitsCommit);
         }
         let source = self.source;
-        let read = self.memory.account(address, self.reader(), || source.account(address));
-        let (at, seen) = match read {
-            Ok(read) => read,
+        let mut seen = match self.memory.account(address, self.reader(), || load(source, address)) {
+            Ok(seen) => seen,
             Err(error) => return self.interrupt(Interruption::Source(error)),
         };
         if let Some(writer) = self.is_under_revision(seen.writer) {
             return self.interrupt(Interruption::Blocked(writer));
         }
+        let SeenAccount { at, account, has_storage, .. } = seen;
         match self.mode {
-            Mode::Speculative => self.reads.push(Read::Account { at, seen: seen.value }),
+            Mode::Speculative => self.reads.push(Read::Account { at, seen: account, has_storage }),
             Mode::Final(fees) if address == self.beneficiary => {
-                return Ok((at, fees.credited_to(seen.value)));
+                seen.account = fees.credited_to(account);
             }
             Mode::Final(_) | Mode::Step => {}
         }
-        Ok((at, seen.value))
+        Ok(seen)
     }
 
     fn read_slot(
@@ -209,12 +208,12 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
     type Error = Interrupted;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
-        let (at, account) = self.read_account(address)?;
+        let SeenAccount { at, account, has_storage, .. } = self.read_account(address)?;
         Ok(account.map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.code_hash,
-            account_id: AccountId::new(at.0 as usize),
+            account_id: account_id(at.0, has_storage),
             code: None,
         }))
     }
@@ -237,7 +236,7 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
         // has no id to come back with.
         let account = match self.memory.find_account(address) {
             Some(account) => account,
-            None => self.read_account(address)?.0,
+            None => self.read_account(address)?.at,
         };
         self.read_slot(address, account, slot)
     }
@@ -248,9 +247,7 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
         account: AccountId,
         slot: U256,
     ) -> Result<U256, Interrupted> {
-        #[expect(clippy::cast_possible_truncation, reason = "made from a u32 in `basic`")]
-        let account = AccountRef(account.get() as u32);
-        self.read_slot(address, account, slot)
+        self.read_slot(address, AccountRef(name_of(account)), slot)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, Interrupted> {
@@ -273,7 +270,7 @@ impl<S: StateSource> DatabaseCommit for WorkerDb<'_, S> {
 
 impl<S: StateSource> BlockDb for WorkerDb<'_, S> {
     fn overwrite_account(&mut self, address: Address, account: Account) -> Result<(), Interrupted> {
-        let (at, _) = self.read_account(address)?;
+        let at = self.read_account(address)?.at;
         self.memory.write_account(at, self.version, Some(account), false, &mut Vec::new());
         if let Some(steps) = &mut self.step_changes {
             let mut diff = StateDiff::default();
@@ -282,6 +279,16 @@ impl<S: StateSource> BlockDb for WorkerDb<'_, S> {
         }
         Ok(())
     }
+}
+
+/// What the parent state has at `address`.
+pub(crate) fn load<S: StateSource>(source: &S, address: Address) -> Result<Loaded, S::Error> {
+    let account = source.account(address)?;
+    let has_storage = match &account {
+        Some(account) if must_ask(account) => source.has_storage(address)?,
+        _ => false,
+    };
+    Ok(Loaded { account, has_storage })
 }
 
 /// What a transaction published, so that a later execution of it can take it back.
@@ -308,11 +315,7 @@ pub(crate) fn publish(
             continue;
         }
         // Whatever the journal holds was read through this memory.
-        let at = account.info.account_id.map(|id| {
-            #[expect(clippy::cast_possible_truncation, reason = "made from a u32 in `basic`")]
-            let name = id.get() as u32;
-            AccountRef(name)
-        });
+        let at = account.info.account_id.map(|id| AccountRef(name_of(id)));
         let Some(at) = at.or_else(|| memory.find_account(*address)) else { continue };
         if let Some(code) = new_code(account) {
             memory.insert_code(account.info.code_hash, code.clone());

@@ -20,17 +20,17 @@ use revm::{
         result::{EVMError, HaltReason, ResultAndState},
     },
     handler::{
-        EthFrame, EthPrecompiles, FrameResult, Handler, instructions::EthInstructions,
-        post_execution,
+        EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, ItemOrResult,
+        instructions::EthInstructions, post_execution,
     },
     inspector::NoOpInspector,
-    interpreter::interpreter::EthInterpreter,
+    interpreter::{interpreter::EthInterpreter, interpreter_action::FrameInit},
     primitives::hardfork::SpecId,
 };
 
-use super::{Transacted, eip1283};
+use super::{Transacted, eip1283, eip7610};
 
-type Inner<DB, I> = RevmEvm<
+pub(super) type Inner<DB, I> = RevmEvm<
     EthEvmContext<DB>,
     I,
     EthInstructions<EthInterpreter, EthEvmContext<DB>>,
@@ -68,7 +68,8 @@ impl<DB: Database, I> DeferringEvm<DB, I> {
     }
 }
 
-/// revm's mainnet handler, except for who is paid when.
+/// revm's mainnet handler, except for who is paid when and for what a contract may not be created
+/// over.
 struct DeferFees<EVM> {
     evm: std::marker::PhantomData<EVM>,
     fee: Cell<Option<U256>>,
@@ -78,6 +79,28 @@ impl<DB: Database, I> Handler for DeferFees<Inner<DB, I>> {
     type Evm = Inner<DB, I>;
     type Error = EVMError<DB::Error>;
     type HaltReason = HaltReason;
+
+    fn run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first: FrameInit,
+    ) -> Result<FrameResult, Self::Error> {
+        if let Some(result) = eip7610::init_frame(evm, first)? {
+            return Ok(result);
+        }
+        loop {
+            let result = match evm.frame_run()? {
+                ItemOrResult::Item(init) => match eip7610::init_frame(evm, init)? {
+                    Some(result) => result,
+                    None => continue,
+                },
+                ItemOrResult::Result(result) => result,
+            };
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+        }
+    }
 
     fn reward_beneficiary(
         &self,
