@@ -7,9 +7,10 @@ mod measure;
 mod replay;
 mod table;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 
 use args::{Cli, Command};
 
@@ -29,11 +30,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Replay(args) => replay::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "warpline", &mut std::io::stdout());
-            Ok(SUCCESS)
-        }
+        Command::Completions { shell } => print_completions(shell),
     };
     match result {
         Ok(code) => code.into(),
@@ -44,4 +41,12 @@ fn main() -> ExitCode {
             UNUSABLE.into()
         }
     }
+}
+
+/// Prints the completion script for `shell`. clap would panic where nobody reads it.
+fn print_completions(shell: Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "warpline", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(SUCCESS)
 }
