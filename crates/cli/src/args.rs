@@ -97,8 +97,18 @@ pub(crate) struct BenchArgs {
 #[derive(Args, Debug)]
 pub(crate) struct EngineArgs {
     /// Threads that may run at once; 0 for one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) threads: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MAX_THREADS))]
+    threads: u16,
+}
+
+/// More threads than any machine has cores for are a slip of the finger.
+const MAX_THREADS: i64 = 1024;
+
+impl EngineArgs {
+    /// Threads that may run at once; 0 for one a core.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.into()
+    }
 }
 
 /// What `replay` executes.

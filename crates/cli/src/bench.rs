@@ -23,7 +23,8 @@ const SEED: u64 = 1;
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let target = Target::open(args.json.as_deref())?;
     let printer = Printer::new(!matches!(target, Some(Target::Stdout)));
-    let engine = Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(args.engine.threads))?;
+    let engine =
+        Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(args.engine.threads()))?;
     let titles = format!(
         "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7}",
         "workload",

@@ -51,7 +51,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(args: &'a ReplayArgs, print: bool) -> anyhow::Result<Self> {
-        let config = EngineConfig::with_threads(args.engine.threads);
+        let config = EngineConfig::with_threads(args.engine.threads());
         let engine = Engine::new(Ethereum::mainnet(), config)?;
         // indicatif draws on standard error, and only if that is a terminal.
         let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
@@ -196,6 +196,7 @@ impl<'a> Session<'a> {
         } else {
             SUCCESS
         };
+        let nothing = self.rows.is_empty() && self.tests.is_none() && self.unusable.is_empty();
         if let Some(target) = target {
             let engine =
                 EngineInfo { version: env!("CARGO_PKG_VERSION"), threads: self.engine.threads() };
@@ -207,7 +208,8 @@ impl<'a> Session<'a> {
                 tests: self.tests,
                 unusable: self.unusable,
             })?;
-        } else if self.rows.is_empty() && self.tests.is_none() && self.unusable.is_empty() {
+        }
+        if nothing {
             anyhow::bail!("no blocks in {}", list(&self.args.inputs));
         }
         Ok(code)

@@ -41,7 +41,8 @@ pub(crate) fn print(
         (_, true) => format!(", {}", Styled(BAD, format_args!("{count} {label}"))),
         (_, false) => format!(", {}", Styled(GOOD, format_args!("{count} {label}"))),
     };
-    let blocks = Styled(STRONG, format_args!("{} blocks", summary.blocks));
+    let plural = if summary.blocks == 1 { "" } else { "s" };
+    let blocks = Styled(STRONG, format_args!("{} block{plural}", summary.blocks));
     printer.line(format_args!(
         "\n{blocks}{}{}{}{}",
         count("identical", summary.identical, false),
