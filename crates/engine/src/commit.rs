@@ -34,6 +34,11 @@ impl Fees {
         self.touched = true;
     }
 
+    /// Whether the beneficiary was touched and given nothing, which deletes it if it is empty.
+    pub(crate) fn may_delete(&self) -> bool {
+        self.touched && self.deletes_empty && self.sum.is_zero()
+    }
+
     /// The beneficiary's account was written with all fees in it.
     pub(crate) fn clear(&mut self) {
         *self = Self::none(self.deletes_empty);

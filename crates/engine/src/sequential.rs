@@ -186,18 +186,35 @@ impl<'s, S: StateSource> Overlay<'s, S> {
             self.fees.clear();
         }
         let Some(fee) = deferred_fee else { return Ok(()) };
-        let fees_before = self.fees;
+        let before = match &self.observed {
+            Some(_) => Some(self.beneficiary_now()?),
+            None => None,
+        };
         self.fees.add(fee);
-        if self.observed.is_some() {
-            self.observe_fee(&fees_before)?;
+        if self.fees.may_delete() {
+            let cached = self.cached(self.beneficiary).map_err(ExecutionError::StateRead)?;
+            if cached.now.is_some_and(|account| account.is_empty()) {
+                cached.wipe();
+                cached.now = None;
+                self.fees.clear();
+            }
         }
-        Ok(())
+        match before {
+            Some(before) => self.observe_fee(before),
+            None => Ok(()),
+        }
+    }
+
+    /// The beneficiary's account with what it is owed.
+    fn beneficiary_now(&mut self) -> Result<Option<Account>, ExecutionError<S::Error>> {
+        let fees = self.fees;
+        let cached = self.cached(self.beneficiary).map_err(ExecutionError::StateRead)?;
+        Ok(fees.credited_to(cached.now))
     }
 
     /// Adds the beneficiary's new balance to what the observer will see of the transaction.
-    fn observe_fee(&mut self, fees_before: &Fees) -> Result<(), ExecutionError<S::Error>> {
-        let account = self.cached(self.beneficiary).map_err(ExecutionError::StateRead)?.now;
-        let (before, after) = (fees_before.credited_to(account), self.fees.credited_to(account));
+    fn observe_fee(&mut self, before: Option<Account>) -> Result<(), ExecutionError<S::Error>> {
+        let after = self.beneficiary_now()?;
         if before != after
             && let Some(changes) = self.observed.as_mut().and_then(|observed| observed.last_mut())
         {

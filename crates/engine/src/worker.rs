@@ -1,6 +1,7 @@
 //! One worker: executes transactions, and commits them when it holds the commit role.
 
 use alloy_evm::{Evm, EvmError};
+use alloy_primitives::U256;
 use parking_lot::Mutex;
 use revm::state::EvmState;
 use warpline_primitives::{CommitStep, StateSource, WorkCounts};
@@ -290,17 +291,19 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         if wrote_beneficiary {
             committed.fees.clear();
         }
-        let fees_before = committed.fees;
+        let version = version_of(index);
+        let before = match (&committed.observer, deferred_fee) {
+            (Some(_), Some(_)) => Some(committed.fees.credited_to(run.beneficiary(version)?.1)),
+            _ => None,
+        };
         if let Some(fee) = deferred_fee {
-            committed.fees.add(fee);
+            self.owe(fee, version, committed)?;
         }
         let (Some(observer), Some(mut changes)) = (&mut committed.observer, changes) else {
             return Ok(());
         };
-        if deferred_fee.is_some() {
-            let (_, account) = run.beneficiary(version_of(index) + 1)?;
-            let before = fees_before.credited_to(account);
-            let after = committed.fees.credited_to(account);
+        if let Some(before) = before {
+            let after = committed.fees.credited_to(run.beneficiary(version + 1)?.1);
             if before != after {
                 let entry = changes.account_mut(run.rules.beneficiary);
                 entry.account = after;
@@ -308,6 +311,25 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             }
         }
         observer.on_commit(CommitStep::Transaction(index), &changes);
+        Ok(())
+    }
+
+    /// Owes the beneficiary the fee of the transaction of `version`. A fee of nothing deletes an
+    /// empty account, which is done at once: what follows finds none.
+    fn owe(
+        &mut self,
+        fee: U256,
+        version: Version,
+        committed: &mut Committed<'o, V::Receipt, S::Error>,
+    ) -> Result<(), ExecutionError<S::Error>> {
+        committed.fees.add(fee);
+        if committed.fees.may_delete() {
+            let (at, account) = self.run.beneficiary(version)?;
+            if account.is_some_and(|account| account.is_empty()) {
+                self.run.memory.write_account(at, version, None, true, &mut self.suspects);
+                committed.fees.clear();
+            }
+        }
         Ok(())
     }
 }

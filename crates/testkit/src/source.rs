@@ -25,6 +25,11 @@ macro_rules! forward {
             self.$source.storage(address, slot)$(.map_err($convert))?
         }
 
+        fn has_storage(&self, address: Address) -> Result<bool, Self::Error> {
+            self.before()?;
+            self.$source.has_storage(address)$(.map_err($convert))?
+        }
+
         fn code(&self, code_hash: B256) -> Result<Bytes, Self::Error> {
             self.before()?;
             self.$source.code(code_hash)$(.map_err($convert))?

@@ -70,7 +70,7 @@ fn occupied<DB: Database, I>(
     let journal = evm.ctx.journal_mut();
     let caller = &journal.load_account(inputs.caller())?.data.info;
     // A creation that fails for another reason does not get as far as its address.
-    let fails = depth > CALL_STACK_LIMIT as usize
+    let fails = depth as u64 > CALL_STACK_LIMIT
         || caller.balance < inputs.value()
         || caller.nonce == u64::MAX;
     if fails {

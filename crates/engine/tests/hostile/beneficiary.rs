@@ -191,7 +191,6 @@ fn an_empty_beneficiary_of_old_is_deleted_by_a_zero_tip() {
 }
 
 #[test]
-#[ignore = "the deferred fee forgets that the account was gone in between: no wipe is reported"]
 fn an_empty_beneficiary_of_old_is_deleted_by_a_zero_tip_and_revived_by_the_next() {
     case(Fork::Paris)
         .empty_account(BENEFICIARY)
@@ -201,7 +200,6 @@ fn an_empty_beneficiary_of_old_is_deleted_by_a_zero_tip_and_revived_by_the_next(
 }
 
 #[test]
-#[ignore = "the deferred fee forgets that the account was gone in between: no wipe is reported"]
 fn an_empty_beneficiary_of_old_is_deleted_by_a_zero_tip_and_revived_by_a_payment() {
     case(Fork::Paris)
         .empty_account(BENEFICIARY)

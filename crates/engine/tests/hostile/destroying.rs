@@ -148,6 +148,28 @@ fn the_value_of_before_the_block_written_again_after_the_wipe_is_a_write() {
 }
 
 #[test]
+fn destroyed_and_made_again_exactly_as_it_was_but_for_its_storage() {
+    // The account reads the same before and after, so only the slots tell who came too early.
+    let (phoenix, killer) = (phoenix_address(), account(0x77));
+    let kill = Asm::new()
+        .push(3_000)
+        .spin_top()
+        .push(DIE)
+        .push(0)
+        .op(op::MSTORE)
+        .call_with(phoenix, 0, 32, 90_000);
+    for fork in BEFORE_CANCUN {
+        let outcome = with_phoenix(fork)
+            .balance(phoenix, U256::from(3))
+            .contract(killer, kill.clone())
+            .txs([Tx::call(ALICE, killer), revive(BOB), tell(CAROL, RECORD), tell(DAVE, RECORD)])
+            .assert_all_equal();
+        let slots = [0, 1, 2, 7].map(|slot| outcome.slot(phoenix, slot));
+        assert_eq!(slots, [0, 100, 2, 0].map(U256::from));
+    }
+}
+
+#[test]
 fn destroyed_twice_then_touched() {
     for fork in BEFORE_CANCUN {
         let outcome = with_phoenix(fork)

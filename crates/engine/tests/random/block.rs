@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use warpline_testkit::{BASE_FEE, BENEFICIARY, Case, Fork, TIP, Tx};
 
 use crate::{
-    program::{Statement, assemble, program},
-    world::{ADDRESSES, CONTRACTS, INITS, KEYS, SENDERS, anybody, contract, init, key, sender},
+    program::{Condition, Sink, Statement, assemble, program},
+    world::{
+        ADDRESSES, CONTRACTS, INITS, KEYS, PLACES, SENDERS, anybody, contract, init, key, place,
+        runtime, sender, usual_salt,
+    },
 };
 
 /// A block and what was before it.
@@ -15,6 +18,8 @@ pub(crate) struct Block {
     programs: Vec<Vec<Statement>>,
     /// Contract, slot, value.
     slots: Vec<(usize, u64, u64)>,
+    /// Places where a contract was made before the block, and a value in its first slot.
+    made: Vec<(usize, u64)>,
     /// Accounts that exist but hold nothing.
     empty: Vec<usize>,
     funded: Vec<usize>,
@@ -47,6 +52,29 @@ enum What {
     /// The key, its target, whether to tell a wrong nonce, and whom to call.
     Authorize(usize, usize, bool, usize),
     Blob(usize),
+    /// What is done to the [phoenix].
+    Phoenix(Fate),
+}
+
+/// The phoenix is there before each block, and one of the first contracts can make it again.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Dies,
+    Rises,
+    Counts,
+}
+
+/// Where it is, among the places.
+const PHOENIX: usize = 3;
+/// The bit of the argument that tells a contract to make it.
+const NEST: u64 = 4;
+
+fn phoenix() -> Address {
+    place(PHOENIX)
+}
+
+fn rise() -> Statement {
+    Statement::Create2(PHOENIX, 0, usual_salt(PHOENIX), Sink::Word)
 }
 
 pub(crate) fn block() -> impl Strategy<Value = Block> {
@@ -55,6 +83,7 @@ pub(crate) fn block() -> impl Strategy<Value = Block> {
     let state = (
         prop::collection::vec(program(), CONTRACTS),
         prop::collection::vec((0..CONTRACTS, 0_u64..4, 0_u64..5), 0..10),
+        prop::collection::vec((0..PLACES, 0_u64..5), 0..5),
         few(ADDRESSES),
         few(ADDRESSES),
         prop::collection::vec((0..KEYS, 0..CONTRACTS), 0..2),
@@ -62,10 +91,16 @@ pub(crate) fn block() -> impl Strategy<Value = Block> {
     let withdrawals = prop::collection::vec((0..ADDRESSES, 0_u64..3), 0..3);
     let transactions = prop::collection::vec(transaction(), 5..40);
     (state, beneficiary, transactions, withdrawals).prop_map(
-        |((programs, slots, empty, funded, delegated), beneficiary, transactions, withdrawals)| {
+        |(
+            (programs, slots, made, empty, funded, delegated),
+            beneficiary,
+            transactions,
+            withdrawals,
+        )| {
             Block {
                 programs,
                 slots,
+                made,
                 empty,
                 funded,
                 delegated,
@@ -107,6 +142,8 @@ fn what() -> impl Strategy<Value = What> {
         2 => (0..KEYS, 0..ADDRESSES, wrong, 0..ADDRESSES)
             .prop_map(|(key, target, wrong, to)| What::Authorize(key, target, wrong, to)),
         1 => (0..ADDRESSES).prop_map(What::Blob),
+        2 => prop_oneof![Just(Fate::Dies), Just(Fate::Rises), Just(Fate::Counts)]
+            .prop_map(What::Phoenix),
     ]
 }
 
@@ -130,10 +167,19 @@ impl Block {
         }
         for (index, program) in self.programs.iter().enumerate() {
             let address = contract(index);
-            case = case.contract(address, assemble(program, fork)).balance(address, U256::from(50));
+            let nest = Statement::If(Condition::Argument(NEST), vec![rise(), Statement::Stop]);
+            let program: Vec<_> = std::iter::once(nest).chain(program.iter().cloned()).collect();
+            case =
+                case.contract(address, assemble(&program, fork)).balance(address, U256::from(50));
         }
         for (index, slot, value) in &self.slots {
             case = case.slot(contract(*index), *slot, *value);
+        }
+        for (index, value) in self.made.iter().chain([&(PHOENIX, 4)]) {
+            if let Some(runtime) = runtime(*index) {
+                let address = place(*index);
+                case = case.contract(address, runtime).slot(address, 0, *value);
+            }
         }
         if fork >= Fork::Prague {
             for (index, target) in &self.delegated {
@@ -164,6 +210,8 @@ impl Transaction {
         let tx = match self.what {
             What::Pay(to) => Tx::pay(from, anybody(to), 0).gas(self.gas),
             What::Call(to, argument) => call(anybody(to), argument),
+            What::Phoenix(Fate::Rises) => call(contract(PHOENIX / INITS), 1 << NEST),
+            What::Phoenix(Fate::Dies | Fate::Counts) => call(phoenix(), 0),
             What::Create(kind) => Tx::create(from, init(kind)),
             What::Authorize(index, target, wrong, to) if fork >= Fork::Prague => {
                 let nonce = nonces[index] + u64::from(wrong);
@@ -176,7 +224,12 @@ impl Transaction {
             What::Blob(to) if fork >= Fork::Cancun => call(anybody(to), 1).blobs(1),
             What::Authorize(_, _, _, to) | What::Blob(to) => call(anybody(to), 2),
         };
-        let mut tx = tx.value(U256::from(self.value)).gas(self.gas).price(base_fee + self.tip);
+        let value = match self.what {
+            What::Phoenix(Fate::Dies) => 1,
+            What::Phoenix(_) => 0,
+            _ => self.value,
+        };
+        let mut tx = tx.value(U256::from(value)).gas(self.gas).price(base_fee + self.tip);
         if fork >= Fork::London && !matches!(self.what, What::Pay(_)) {
             tx = tx.fees(base_fee + self.tip, self.tip.min(TIP));
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use warpline_testkit::{Asm, Fork, op};
 
-use crate::world::{ADDRESSES, INITS, SALTS, anybody, init};
+use crate::world::{ADDRESSES, INITS, SALTS, anybody, init, usual_salt};
 
 /// A statement. Whatever it finds out goes to a sink, so that a wrong read cannot stay unseen.
 #[derive(Clone, Debug)]
@@ -99,8 +99,11 @@ fn plain() -> impl Strategy<Value = Statement> {
         8 => (kind(), who(), value(), sink())
             .prop_map(|(kind, who, value, sink)| Call(kind, who, value, sink)),
         1 => (init(), value(), sink()).prop_map(|(init, value, sink)| Create(init, value, sink)),
-        3 => (init(), value(), 0..SALTS, sink())
-            .prop_map(|(init, value, salt, sink)| Create2(init, value, salt, sink)),
+        4 => (init(), value(), prop::option::weighted(0.2, 0..SALTS), sink()).prop_map(
+            |(init, value, salt, sink)| {
+                Create2(init, value, salt.unwrap_or(usual_salt(init)), sink)
+            }
+        ),
         1 => sink().prop_map(TransientLoad),
         1 => (0_u64..4).prop_map(TransientStore),
         1 => Just(Log),

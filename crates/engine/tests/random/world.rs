@@ -13,6 +13,8 @@ pub(crate) const KEYS: usize = 3;
 pub(crate) const INITS: usize = 6;
 /// How many salts.
 pub(crate) const SALTS: u64 = 2;
+/// Who inherits from what is made in a block.
+const HEIR: Address = account(0x91);
 /// How many addresses [`anybody`] chooses from.
 pub(crate) const ADDRESSES: usize = 48;
 
@@ -40,34 +42,50 @@ pub(crate) fn anybody(index: usize) -> Address {
         23..25 => BENEFICIARY,
         at @ 25..31 => sender(at).create(u64::from(at > 28)),
         at @ 31..36 => contract(at).create(1),
-        at => {
-            let at = at - 36;
-            create2_address(contract(at / 6), at as u64 % SALTS, &init(at % INITS))
-        }
+        at => place(at - 36),
+    }
+}
+
+/// How many places there are where the first contracts make others, and may have before the block.
+pub(crate) const PLACES: usize = 2 * INITS;
+
+/// Where one of the first contracts makes a contract of some kind.
+pub(crate) fn place(index: usize) -> Address {
+    let kind = index % INITS;
+    create2_address(contract(index / INITS % 2), usual_salt(kind), &init(kind))
+}
+
+/// The salt that goes with a kind of init code at the [places](place) that others know of.
+pub(crate) const fn usual_salt(kind: usize) -> u64 {
+    kind as u64 % SALTS
+}
+
+/// What the contract of a [`place`] runs, if that kind leaves code behind.
+pub(crate) fn runtime(kind: usize) -> Option<Asm> {
+    let counter = Asm::new().push(1).add_to_slot(0);
+    let mortal = |asm: Asm| asm.op(op::CALLVALUE).if_top(|asm| asm.self_destruct(HEIR));
+    match kind % INITS {
+        // Counts its calls.
+        0 => Some(counter),
+        // Dies when called.
+        1 => Some(Asm::new().self_destruct(HEIR)),
+        // Counts, or dies when sent something.
+        3 => Some(mortal(Asm::new()).then(&counter)),
+        _ => None,
     }
 }
 
 /// Code that makes a contract, or does not.
 pub(crate) fn init(kind: usize) -> Bytes {
-    let heir = account(0x91);
-    let counter = Asm::new().push(1).add_to_slot(0);
-    match kind % INITS {
-        // Counts its calls.
-        0 => deployer(counter),
-        // Dies when called.
-        1 => deployer(Asm::new().self_destruct(heir)),
+    let kind = kind % INITS;
+    match (kind, runtime(kind)) {
+        // Is born with storage, but not in the slot that it counts in.
+        (3, Some(runtime)) => shifted(&Asm::new().sstore(1, 5).build(), &deployer(runtime)),
+        (_, Some(runtime)) => deployer(runtime),
         // Dies at birth.
-        2 => Asm::new().sstore(1, 2).self_destruct(heir).build(),
-        // Is born with storage and counts, or dies when sent something.
-        3 => {
-            let mortal = Asm::new().op(op::CALLVALUE).if_top(|asm| asm.self_destruct(heir));
-            let init = deployer(mortal.then(&counter));
-            // The prefix moves the runtime code in the init code: see `deployer`.
-            let prefix = Asm::new().sstore(0, 5).build();
-            shifted(&prefix, &init)
-        }
+        (2, _) => Asm::new().sstore(1, 2).self_destruct(HEIR).build(),
         // Fails.
-        4 => Asm::new().sstore(0, 1).op(op::INVALID).build(),
+        (4, _) => Asm::new().sstore(0, 1).op(op::INVALID).build(),
         // Has no code, but storage.
         _ => Asm::new().sload(0).push(7).op(op::ADD).store_top(0).build(),
     }
