@@ -134,6 +134,8 @@ impl Check<'_> {
         if let Ok(output) = &sequential {
             self.assert_observed(&steps, output);
         }
+        let chosen = self.engines.two().execute(self.block, self.state);
+        self.assert_same(&sequential, &chosen, "as the engine chooses");
         for (engine, width) in
             [(&self.engines.0[0], 1), (&self.engines.0[1], 2), (&self.engines.0[2], 8)]
         {

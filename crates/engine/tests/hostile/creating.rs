@@ -150,6 +150,25 @@ fn creating_where_there_is_storage_only_fails() {
 }
 
 #[test]
+fn creating_where_storage_was_deleted_with_the_empty_account_that_had_it_succeeds() {
+    let init = deployer(Asm::new().sload(0).push(100).op(op::ADD).store_top(1));
+    let maker = Asm::new().create2(&init, 0, 0).ops(&[op::ISZERO, op::ISZERO]).add_to_slot(1);
+    let child = create2_address(CONTRACT, 0, &init);
+    for fork in [Fork::Petersburg, Fork::London, Fork::Cancun, Fork::Prague] {
+        let outcome = case(fork)
+            .contract(CONTRACT, maker.clone())
+            .empty_account(child)
+            .slot(child, 0, 5)
+            .tx(Tx::pay(ALICE, child, 0))
+            .tx(Tx::call(BOB, CONTRACT))
+            .tx(Tx::call(CAROL, child))
+            .assert_all_equal();
+        assert_eq!(outcome.slot(CONTRACT, 1), U256::ONE, "{fork:?}");
+        assert_eq!(outcome.slot(child, 1), U256::from(100), "{fork:?}");
+    }
+}
+
+#[test]
 fn a_creation_that_fails_leaves_the_nonce_and_takes_the_gas() {
     let outcome = case(Fork::London)
         .tx(Tx::create(ALICE, Asm::new().op(op::INVALID)).gas(100_000))
