@@ -151,10 +151,8 @@ impl Block {
     pub(crate) fn case(&self, fork: Fork) -> Case {
         let mut case = Case::new(fork);
         let beneficiary = self.beneficiary.map_or(BENEFICIARY, anybody);
-        // An empty beneficiary of old has tests of its own among the hostile blocks.
-        let empty = self.empty.iter().map(|index| anybody(*index));
-        for address in empty.filter(|address| *address != beneficiary) {
-            case = case.empty_account(address);
+        for index in &self.empty {
+            case = case.empty_account(anybody(*index));
         }
         for index in &self.funded {
             case = case.balance(anybody(*index), U256::from(5));
