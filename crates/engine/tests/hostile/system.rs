@@ -6,10 +6,10 @@ use alloy_eips::{
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
 use alloy_primitives::{Address, B256, U256, address, b256, keccak256};
-use warpline_chain::{ChainSpec, EthereumHardforks, ForkCondition};
+use warpline_chain::{ChainSpec, EthereumHardfork, EthereumHardforks, ForkCondition};
 use warpline_testkit::{Asm, BENEFICIARY, BLOCK_NUMBER, Case, Fork, Tx, account, ether, op};
 
-use super::{ALICE, BOB, CAROL, CONTRACT, DAVE, NOBODY, OTHER, case};
+use super::{ALICE, BOB, CAROL, CONTRACT, DAVE, NOBODY, OTHER, case, increment};
 
 #[test]
 fn block_hashes_reach_back_256_blocks() {
@@ -263,4 +263,18 @@ fn proof_of_work_pays_for_blocks() {
         let outcome = case(fork).assert_all_equal();
         assert_eq!(outcome.balance(BENEFICIARY), ether(reward));
     }
+}
+
+#[test]
+fn all_of_amsterdam_is_the_same_every_way() {
+    let chain = ChainSpec::at_fork(EthereumHardfork::Amsterdam, 1).with_all_of_amsterdam();
+    assert!(chain.is_amsterdam_active_at_timestamp(0));
+    let outcome = Case::on(chain)
+        .fund_all([ALICE, BOB, CAROL, DAVE])
+        .contract(CONTRACT, increment())
+        .tx(Tx::pay(ALICE, NOBODY, 5))
+        .txs([ALICE, BOB, CAROL, DAVE].map(|from| Tx::call(from, CONTRACT).gas(1_000_000)))
+        .tx(Tx::pay(BOB, BENEFICIARY, 7))
+        .assert_all_equal();
+    assert_eq!(outcome.slot(CONTRACT, 0), U256::from(4));
 }
