@@ -3,7 +3,7 @@
     dead_code,
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test may panic and talk"
+    reason = "a test may panic and talk, and each test file uses a part of these helpers"
 )]
 
 pub(crate) mod documents;
