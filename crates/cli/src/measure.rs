@@ -56,7 +56,7 @@ impl<S: StateSource> Subject<'_, S> {
     /// Executes once.
     pub(crate) fn once(&self, strategy: Strategy) -> Result<Timed, ExecutionError<S::Error>> {
         let start = Instant::now();
-        let output = self.engine.execute_with(self.block, self.state, strategy, None)?;
+        let output = self.engine.execute_with(self.block, self.state, strategy)?;
         Ok(Timed { output, took: start.elapsed() })
     }
 

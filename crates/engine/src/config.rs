@@ -1,4 +1,8 @@
-//! How an engine is set up.
+//! How an engine is set up, and how it is asked to execute a block.
+
+use std::fmt;
+
+use warpline_primitives::CommitObserver;
 
 /// What to build an [`Engine`](crate::Engine) with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,4 +38,39 @@ pub enum Strategy {
     /// The parallel machinery with this many workers, at most as many as the engine has threads.
     /// Not reduced for small blocks: for tests and measurements.
     Parallel(usize),
+}
+
+/// How to execute a block, and what to do besides. Made from a [`Strategy`], or by chaining.
+///
+/// Nothing here changes the output.
+#[derive(Default)]
+#[non_exhaustive]
+pub struct ExecuteOptions<'a> {
+    /// How.
+    pub strategy: Strategy,
+    /// Who is shown each step's changes as they become final.
+    pub observer: Option<&'a mut dyn CommitObserver>,
+}
+
+impl<'a> ExecuteOptions<'a> {
+    /// These options with `observer`.
+    pub fn observed_by(mut self, observer: &'a mut dyn CommitObserver) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+}
+
+impl From<Strategy> for ExecuteOptions<'_> {
+    fn from(strategy: Strategy) -> Self {
+        Self { strategy, ..Self::default() }
+    }
+}
+
+impl fmt::Debug for ExecuteOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecuteOptions")
+            .field("strategy", &self.strategy)
+            .field("observed", &self.observer.is_some())
+            .finish()
+    }
 }

@@ -6,10 +6,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSource};
+use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
 
 use crate::{
-    BlockVm, EngineBug, EngineConfig, Ethereum, ExecutionError, PoolError, Strategy,
+    BlockVm, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, PoolError,
+    Strategy,
     execute::{self, Resources},
     memory::Memory,
     plan::Plan,
@@ -80,21 +81,21 @@ impl<V: BlockVm> Engine<V> {
         block: &RecoveredBlock<V::Transaction>,
         source: &S,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
-        self.execute_with(block, source, Strategy::Auto, None)
+        self.execute_with(block, source, Strategy::Auto)
     }
 
-    /// As [`execute`](Self::execute), with a say in how, and an observer that is shown each step's
-    /// changes as they become final.
+    /// As [`execute`](Self::execute), with a say in how, and in what happens besides: a
+    /// [`Strategy`] or [`ExecuteOptions`].
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
-    pub fn execute_with<S: StateSource>(
+    pub fn execute_with<'o, S: StateSource>(
         &self,
         block: &RecoveredBlock<V::Transaction>,
         source: &S,
-        strategy: Strategy,
-        observer: Option<&mut dyn CommitObserver>,
+        options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
+        let ExecuteOptions { strategy, observer } = options.into();
         let Shared { pool, codes, memories } = &*self.shared;
         let Some((plan, width)) = plan(block, strategy, pool.threads()) else {
             return sequential::execute(&self.vm, block, source, codes, observer);

@@ -54,7 +54,7 @@ mod sequential;
 mod vm;
 mod worker;
 
-pub use config::{EngineConfig, Strategy};
+pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};
 pub use pool::PoolError;

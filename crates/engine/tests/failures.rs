@@ -4,7 +4,8 @@ use std::{thread, time::Duration};
 
 use alloy_primitives::Address;
 use warpline_engine::{
-    Engine, EngineBug, EngineConfig, Ethereum, ExecutionError, InvalidBlock, Strategy,
+    Engine, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock,
+    Strategy,
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, RecoveredBlock, StateDiff, StateSource,
@@ -59,7 +60,7 @@ fn run<S: StateSource>(
     source: &S,
     strategy: Strategy,
 ) -> Result<BlockOutput, ExecutionError<S::Error>> {
-    engine.execute_with(block, source, strategy, None)
+    engine.execute_with(block, source, strategy)
 }
 
 fn assert_usable(engine: &Engine, block: &RecoveredBlock, state: &MemoryState) {
@@ -138,7 +139,11 @@ fn a_source_that_fails_while_somebody_observes() {
                 let source = FailingSource::from(state, at);
                 let mut steps = Vec::new();
                 let mut observer = |step: CommitStep, _: &StateDiff| steps.push(step);
-                let result = engine.execute_with(&block, &source, strategy, Some(&mut observer));
+                let result = engine.execute_with(
+                    &block,
+                    &source,
+                    ExecuteOptions::from(strategy).observed_by(&mut observer),
+                );
                 let error = result.expect_err("it cannot succeed");
                 assert!(matches!(error, ExecutionError::StateRead(_)), "{strategy:?}, {at}");
                 assert!(steps.is_sorted(), "{strategy:?}, {at}: {steps:?}");
@@ -213,8 +218,11 @@ fn an_observer_that_panics() {
         for at in transactions.chain([CommitStep::PreBlock, CommitStep::PostBlock]) {
             let mut observer =
                 |step: CommitStep, _: &StateDiff| assert_ne!(step, at, "made to panic");
-            let result =
-                engine.execute_with(&block, state, Strategy::Parallel(2), Some(&mut observer));
+            let result = engine.execute_with(
+                &block,
+                state,
+                ExecuteOptions::from(Strategy::Parallel(2)).observed_by(&mut observer),
+            );
             let contained = matches!(
                 result,
                 Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message)))

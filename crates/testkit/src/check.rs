@@ -7,7 +7,9 @@ use std::{
 
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use warpline_chain::ChainSpec;
-use warpline_engine::{Engine, EngineConfig, Ethereum, ExecutionError, InvalidBlock, Strategy};
+use warpline_engine::{
+    Engine, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock, Strategy,
+};
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
 };
@@ -141,8 +143,7 @@ impl Check<'_> {
         {
             for round in 0..plan.prompt {
                 let way = format!("parallel on {width}, round {round}");
-                let found =
-                    engine.execute_with(self.block, self.state, Strategy::Parallel(width), None);
+                let found = engine.execute_with(self.block, self.state, Strategy::Parallel(width));
                 self.assert_same(&sequential, &found, &way);
                 self.assert_work(&found, &way);
             }
@@ -161,7 +162,7 @@ impl Check<'_> {
     }
 
     fn sequentially(&self) -> Executed<MissingState> {
-        self.engines.two().execute_with(self.block, self.state, Strategy::Sequential, None)
+        self.engines.two().execute_with(self.block, self.state, Strategy::Sequential)
     }
 
     /// What reference and sequential path agree on.
@@ -264,7 +265,8 @@ fn observe<S: StateSource>(
         steps.push((step, changes.clone()));
     };
     let strategy = parallel.map_or(Strategy::Sequential, |(width, _)| Strategy::Parallel(width));
-    let result = engine.execute_with(check.block, source, strategy, Some(&mut observer));
+    let options = ExecuteOptions::from(strategy).observed_by(&mut observer);
+    let result = engine.execute_with(check.block, source, options);
     (result, steps)
 }
 

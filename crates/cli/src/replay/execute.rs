@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use warpline_engine::{Engine, Ethereum, ExecutionError, Strategy};
+use warpline_engine::{Engine, Ethereum, ExecuteOptions, ExecutionError, Strategy};
 use warpline_primitives::{BlockOutput, CommitObserver, StateSource};
 use warpline_replay::{
     BlockInput, BlockOutcome, CaseReport, ExecutionError as CaseError, ParentStateError, Proof,
@@ -89,7 +89,8 @@ fn roots(
 ) -> Result<Option<warpline_replay::TransactionRoots>, ExecutionError<ParentStateError>> {
     let Some(mut roots) = input.transaction_roots() else { return Ok(None) };
     let observer: &mut dyn CommitObserver = &mut roots;
-    engine.execute_with(&input.block, &input.parent, Strategy::Auto, Some(observer))?;
+    let options = ExecuteOptions::default().observed_by(observer);
+    engine.execute_with(&input.block, &input.parent, options)?;
     Ok(Some(roots))
 }
 
@@ -108,7 +109,11 @@ pub(crate) fn test_row(
         let Some(observer) = observer else { return Ok(output) };
         let strategy = if ways(args.mode).1 { strategy } else { Strategy::Sequential };
         engine
-            .execute_with(&input.block, &input.parent, strategy, Some(observer))
+            .execute_with(
+                &input.block,
+                &input.parent,
+                ExecuteOptions::from(strategy).observed_by(observer),
+            )
             .map_err(into_case_error)
     });
     (row, result)
