@@ -1,11 +1,117 @@
 //! The ordered commit: validation by value, gas, fees and receipts.
 
 use alloy_consensus::Transaction;
+use alloy_eip7928::BlockAccessList;
 use alloy_primitives::U256;
-use revm::context::result::ResultGas;
-use warpline_primitives::Account;
+use revm::{context::result::ResultGas, state::EvmState};
+use warpline_primitives::{Account, CommitObserver, CommitStep, StateDiff};
 
-use crate::{BlockRules, InvalidBlock};
+use crate::{
+    BlockRules, InvalidBlock,
+    access_list::{FeePayment, ListSink, merged},
+    vm::Commit,
+};
+
+/// Whom the ordered commit tells what became of each step.
+#[derive(Default)]
+pub(crate) struct Sinks<'o> {
+    pub(crate) observer: Option<&'o mut dyn CommitObserver>,
+    pub(crate) list: ListSink<'o>,
+}
+
+impl Sinks<'_> {
+    /// Whether it matters what the beneficiary's account is after each transaction.
+    pub(crate) const fn follow_fees(&self) -> bool {
+        self.observer.is_some() || self.list.listens()
+    }
+
+    /// Tells what a step around the transactions committed.
+    pub(crate) fn step(
+        &mut self,
+        step: CommitStep,
+        commits: Vec<Commit>,
+    ) -> Result<(), InvalidBlock> {
+        if let Some(observer) = &mut self.observer {
+            for commit in &commits {
+                observer.on_commit(step, &commit.diff());
+            }
+        }
+        if self.list.listens() {
+            let journals = commits.into_iter().filter_map(Commit::into_journal);
+            self.list.step(&merged(journals), None)?;
+        }
+        Ok(())
+    }
+
+    /// Tells what a transaction did: its journal, what that changes (for the observer), and a fee
+    /// that is not part of either.
+    pub(crate) fn transaction(
+        &mut self,
+        index: usize,
+        state: &EvmState,
+        changes: Option<StateDiff>,
+        fee: Option<FeePayment>,
+    ) -> Result<(), InvalidBlock> {
+        self.list.step(state, fee)?;
+        if let Some(changes) = changes {
+            self.observe(index, changes, fee);
+        }
+        Ok(())
+    }
+
+    /// Tells the observer alone.
+    pub(crate) fn observe(
+        &mut self,
+        index: usize,
+        mut changes: StateDiff,
+        fee: Option<FeePayment>,
+    ) {
+        let Some(observer) = &mut self.observer else { return };
+        if let Some(FeePayment { beneficiary, before, after }) = fee
+            && before != after
+        {
+            let entry = changes.account_mut(beneficiary);
+            entry.account = after;
+            entry.storage_wiped = after.is_none();
+        }
+        observer.on_commit(CommitStep::Transaction(index), &changes);
+    }
+
+    /// The access list, if one was to be built.
+    pub(crate) fn finish(self) -> Result<Option<BlockAccessList>, InvalidBlock> {
+        Ok(self.list.finish()?)
+    }
+}
+
+/// An observer of a block that is begun anew: it is told nothing twice.
+pub(crate) struct Resumable<'o> {
+    observer: &'o mut dyn CommitObserver,
+    /// How much it was told, and how much of that again.
+    told: usize,
+    again: usize,
+}
+
+impl<'o> Resumable<'o> {
+    pub(crate) fn new(observer: &'o mut dyn CommitObserver) -> Self {
+        Self { observer, told: 0, again: 0 }
+    }
+
+    /// The block begins (anew).
+    pub(crate) fn restarted(&mut self) -> &mut Self {
+        self.again = 0;
+        self
+    }
+}
+
+impl CommitObserver for Resumable<'_> {
+    fn on_commit(&mut self, step: CommitStep, changes: &StateDiff) {
+        self.again += 1;
+        if self.again > self.told {
+            self.told = self.again;
+            self.observer.on_commit(step, changes);
+        }
+    }
+}
 
 /// Fees earned by the beneficiary since its account was last written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

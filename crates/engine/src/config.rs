@@ -4,6 +4,8 @@ use std::fmt;
 
 use warpline_primitives::CommitObserver;
 
+use crate::{AccessListMode, Cancellation};
+
 /// What to build an [`Engine`](crate::Engine) with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,7 +44,7 @@ pub enum Strategy {
 
 /// How to execute a block, and what to do besides. Made from a [`Strategy`], or by chaining.
 ///
-/// Nothing here changes the output.
+/// Nothing here changes the output, but for the access list being part of it or not.
 #[derive(Default)]
 #[non_exhaustive]
 pub struct ExecuteOptions<'a> {
@@ -50,12 +52,28 @@ pub struct ExecuteOptions<'a> {
     pub strategy: Strategy,
     /// Who is shown each step's changes as they become final.
     pub observer: Option<&'a mut dyn CommitObserver>,
+    /// What to do about the block's access list.
+    pub access_list: AccessListMode<'a>,
+    /// What calls the execution off.
+    pub cancellation: Option<&'a Cancellation>,
 }
 
 impl<'a> ExecuteOptions<'a> {
     /// These options with `observer`.
     pub fn observed_by(mut self, observer: &'a mut dyn CommitObserver) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// These options with the block's access list treated this way.
+    pub const fn access_list(mut self, mode: AccessListMode<'a>) -> Self {
+        self.access_list = mode;
+        self
+    }
+
+    /// These options with an execution that `cancellation` calls off.
+    pub const fn cancelled_by(mut self, cancellation: &'a Cancellation) -> Self {
+        self.cancellation = Some(cancellation);
         self
     }
 }
@@ -71,6 +89,8 @@ impl fmt::Debug for ExecuteOptions<'_> {
         f.debug_struct("ExecuteOptions")
             .field("strategy", &self.strategy)
             .field("observed", &self.observer.is_some())
+            .field("access_list", &self.access_list)
+            .field("cancellation", &self.cancellation)
             .finish()
     }
 }

@@ -5,13 +5,16 @@ use std::{
     sync::Arc,
 };
 
+use alloy_eip7928::AccountChanges;
 use parking_lot::Mutex;
-use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
+use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSource};
 
 use crate::{
-    BlockVm, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, PoolError,
-    Strategy,
-    execute::{self, Resources},
+    AccessListMode, BlockVm, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError,
+    InvalidBlock, PoolError, Strategy,
+    access_list::{Claims, ListBuilder, ListSink, from_list},
+    commit::{Resumable, Sinks},
+    execute::{self, Job, Outcome, Resources},
     memory::Memory,
     plan::Plan,
     pool::{Pool, panic_message},
@@ -95,18 +98,77 @@ impl<V: BlockVm> Engine<V> {
         source: &S,
         options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
-        let ExecuteOptions { strategy, observer } = options.into();
-        let Shared { pool, codes, memories } = &*self.shared;
-        let Some((plan, width)) = plan(block, strategy, pool.threads()) else {
-            return sequential::execute(&self.vm, block, source, codes, observer);
+        let ExecuteOptions { strategy, observer, access_list, cancellation } = options.into();
+        let codes = &self.shared.codes;
+        let job = Job { vm: &self.vm, block, source, codes, cancellation };
+        // Workers catch their own panics. Everything else runs on this thread, and a source or an
+        // observer may panic here just as well.
+        let run = || match access_list {
+            AccessListMode::Ignore => {
+                self.run(job, strategy, Sinks { observer, list: ListSink::Nobody })
+            }
+            AccessListMode::Build => {
+                let list = ListSink::Builder(ListBuilder::default());
+                self.run(job, strategy, Sinks { observer, list })
+            }
+            AccessListMode::Verify(list) => self.run_from_list(job, strategy, list, observer),
         };
+        catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()))
+    }
+
+    /// Executes without knowing anything of the block beforehand.
+    fn run<S: StateSource>(
+        &self,
+        job: Job<'_, V, S>,
+        strategy: Strategy,
+        sinks: Sinks<'_>,
+    ) -> Outcome<V, S> {
+        match plan(job.block, strategy, self.threads()) {
+            None => sequential::execute(job, sinks),
+            Some(plan) => {
+                self.with_memory(|resources| execute::execute(job, plan, resources, sinks))
+            }
+        }
+    }
+
+    /// Executes from an access list that was given with the block, and verifies it.
+    fn run_from_list<S: StateSource>(
+        &self,
+        job: Job<'_, V, S>,
+        strategy: Strategy,
+        list: &[AccountChanges],
+        observer: Option<&mut dyn CommitObserver>,
+    ) -> Outcome<V, S> {
+        let transactions = job.block.transactions.len();
+        let claims = Claims::new(list, transactions, job.block.header.gas_limit)
+            .map_err(InvalidBlock::AccessList)?;
+        let width = match strategy {
+            Strategy::Sequential => None,
+            Strategy::Parallel(width) => Some(width),
+            Strategy::Auto if Plan::is_pointless(job.block) => None,
+            Strategy::Auto => Some(self.threads()).filter(|threads| *threads > 1),
+        };
+        let mut observer = observer.map(Resumable::new);
+        if let Some(width) = width {
+            let sinks =
+                Sinks { observer: resume(&mut observer), list: ListSink::Verifier(&claims, 0) };
+            let outcome = self
+                .with_memory(|resources| from_list::execute(job, width, resources, &claims, sinks));
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            claims.forget_accesses();
+        }
+        let sinks = Sinks { observer: resume(&mut observer), list: ListSink::Verifier(&claims, 0) };
+        self.run(job, strategy, sinks)
+    }
+
+    /// Runs `work` on the pool with a memory that is fresh, and empties it afterwards.
+    fn with_memory<T>(&self, work: impl FnOnce(Resources<'_>) -> T) -> T {
+        let Shared { pool, memories, .. } = &*self.shared;
         let mut memory = memories.lock().pop().unwrap_or_default();
-        let resources = Resources { pool, codes, memory: &memory };
-        let run = || execute::execute(&self.vm, block, source, (plan, width), resources, observer);
-        // Workers catch their own panics. The steps around the transactions run on this thread,
-        // and a source or an observer may panic there just as well.
-        let result = catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()));
+        let result = work(Resources { pool, memory: &memory });
         memory.reset();
         memories.lock().push(memory);
         result
@@ -131,6 +193,11 @@ fn plan<T: alloy_consensus::Transaction>(
             plan.pays(width).then_some((plan, width))
         }
     }
+}
+
+/// The observer of one attempt to execute a block.
+fn resume<'r>(observer: &'r mut Option<Resumable<'_>>) -> Option<&'r mut dyn CommitObserver> {
+    observer.as_mut().map(|observer| observer.restarted() as &mut dyn CommitObserver)
 }
 
 impl Engine<Ethereum> {

@@ -2,7 +2,9 @@
 
 use alloy_evm::{InvalidTxError, block::BlockExecutionError};
 
-/// Why a block was not executed. The three cases are never confused: a failed read never makes a
+use crate::AccessListError;
+
+/// Why a block was not executed. The cases are never confused: a failed read never makes a
 /// valid block look invalid, and a bug of ours is never blamed on either.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutionError<E> {
@@ -16,6 +18,9 @@ pub enum ExecutionError<E> {
     /// The engine broke one of its own invariants. Sequential execution may still succeed.
     #[error("engine bug: {0}")]
     EngineBug(#[from] EngineBug),
+    /// The caller called the execution off. Nothing is known about the block.
+    #[error("the execution was cancelled")]
+    Cancelled,
 }
 
 /// The rule a block breaks.
@@ -41,6 +46,9 @@ pub enum InvalidBlock {
         /// What is left.
         available: u64,
     },
+    /// The access list that was given is not the block's (EIP-7928).
+    #[error("block access list: {0}")]
+    AccessList(#[from] AccessListError),
     /// A step before or after the transactions failed.
     #[error("system step: {0}")]
     System(#[source] BlockExecutionError),

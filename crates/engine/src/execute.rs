@@ -6,15 +6,14 @@ use alloy_consensus::Transaction;
 use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
 use alloy_primitives::{Address, U256};
 use parking_lot::Mutex;
-use revm::context::result::ResultGas;
+use revm::{context::result::ResultGas, state::EvmState};
 use warpline_primitives::{
-    Account, BlockOutput, CommitObserver, CommitStep, RecoveredBlock, StateDiff, StateSource,
-    WorkCounts,
+    Account, BlockOutput, CommitStep, RecoveredBlock, StateDiff, StateSource, WorkCounts,
 };
 
 use crate::{
-    BlockRules, EngineBug, ExecutionError, InvalidBlock,
-    commit::{BlockGas, Fees},
+    BlockRules, Cancellation, EngineBug, ExecutionError, InvalidBlock,
+    commit::{BlockGas, Fees, Sinks},
     memory::{AccountRef, Memory, ReadSet, Reader, Version},
     plan::Plan,
     pool::{Pool, panic_message},
@@ -23,20 +22,46 @@ use crate::{
     worker::Worker,
 };
 
-/// Everything the workers of one block share.
-pub(crate) struct Run<'b, V: BlockVm, S: StateSource> {
+/// What is to be executed, on what.
+pub(crate) struct Job<'b, V: BlockVm, S> {
     pub(crate) vm: &'b V,
     pub(crate) block: &'b RecoveredBlock<V::Transaction>,
     pub(crate) source: &'b S,
+    pub(crate) codes: &'b CodeCache,
+    pub(crate) cancellation: Option<&'b Cancellation>,
+}
+
+impl<V: BlockVm, S> Clone for Job<'_, V, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V: BlockVm, S> Copy for Job<'_, V, S> {}
+
+impl<V: BlockVm, S: StateSource> Job<'_, V, S> {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancellation.is_some_and(Cancellation::is_cancelled)
+    }
+
+    pub(crate) fn check_cancelled(&self) -> Result<(), ExecutionError<S::Error>> {
+        if self.is_cancelled() { Err(ExecutionError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Everything the workers of one block share.
+pub(crate) struct Run<'b, V: BlockVm, S: StateSource> {
+    pub(crate) job: Job<'b, V, S>,
     pub(crate) env: EnvOf<V>,
     pub(crate) rules: BlockRules,
     pub(crate) memory: &'b Memory,
-    pub(crate) codes: &'b CodeCache,
     pub(crate) scheduler: Scheduler,
     /// What each transaction left behind. Locked by the transaction's owner only.
     pub(crate) records: Vec<Mutex<Record<V::Receipt>>>,
     /// Whether changes are kept for an observer.
     pub(crate) observed: bool,
+    /// Whether journals are kept for an access list.
+    pub(crate) listed: bool,
 }
 
 /// What the last execution of a transaction left behind.
@@ -65,6 +90,8 @@ pub(crate) struct Done<R> {
     pub(crate) wrote_beneficiary: bool,
     /// For the observer.
     pub(crate) changes: Option<StateDiff>,
+    /// For the access list; empty where there is none.
+    pub(crate) journal: EvmState,
 }
 
 /// What the commits so far add up to. Locked by the holder of the commit role.
@@ -72,7 +99,7 @@ pub(crate) struct Committed<'o, R, E> {
     pub(crate) gas: BlockGas,
     pub(crate) fees: Fees,
     pub(crate) receipts: Vec<R>,
-    pub(crate) observer: Option<&'o mut dyn CommitObserver>,
+    pub(crate) sinks: Sinks<'o>,
     pub(crate) error: Option<ExecutionError<E>>,
 }
 
@@ -80,11 +107,10 @@ pub(crate) struct Committed<'o, R, E> {
 pub(crate) type Outcome<V, S> =
     Result<BlockOutput<<V as BlockVm>::Receipt>, ExecutionError<<S as StateSource>::Error>>;
 
-/// What [`execute`] borrows from its engine.
+/// What a parallel execution borrows from its engine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resources<'b> {
     pub(crate) pool: &'b Pool,
-    pub(crate) codes: &'b CodeCache,
     pub(crate) memory: &'b Memory,
 }
 
@@ -96,37 +122,33 @@ pub(crate) struct Resources<'b> {
 /// 3. Deferred fees are paid, and what comes after the transactions is written as last version.
 /// 4. The final versions against the parent state are the block's changes.
 pub(crate) fn execute<V: BlockVm, S: StateSource>(
-    vm: &V,
-    block: &RecoveredBlock<V::Transaction>,
-    source: &S,
+    job: Job<'_, V, S>,
     (plan, width): (Plan, usize),
-    resources: Resources<'_>,
-    mut observer: Option<&mut dyn CommitObserver>,
+    Resources { pool, memory }: Resources<'_>,
+    mut sinks: Sinks<'_>,
 ) -> Outcome<V, S> {
-    let Resources { pool, codes, memory } = resources;
+    let Job { vm, block, .. } = job;
     let env = vm.env(block);
     let rules = vm.rules(&env);
     let transactions = block.transactions.len();
     let run = Run {
-        vm,
-        block,
-        source,
+        job,
         env,
         rules,
         memory,
-        codes,
         scheduler: Scheduler::new(plan.dependencies),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
-        observed: observer.is_some(),
+        observed: sinks.observer.is_some(),
+        listed: sinks.list.listens(),
     };
 
-    run.step(0, CommitStep::PreBlock, reborrow(&mut observer), |evm| vm.pre_block(evm, block))?;
+    run.step(0, CommitStep::PreBlock, &mut sinks, |evm| vm.pre_block(evm, block))?;
 
     let committed = Mutex::new(Committed {
         gas: BlockGas::default(),
         fees: Fees::none(rules.deletes_empty_accounts),
         receipts: Vec::with_capacity(transactions),
-        observer: reborrow(&mut observer),
+        sinks,
         error: None,
     });
     let counts = Mutex::new(WorkCounts::default());
@@ -144,7 +166,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
             committed.lock().error.get_or_insert(bug.into());
         }
     });
-    let Committed { gas, fees, receipts, error, .. } = committed.into_inner();
+    let Committed { gas, fees, receipts, mut sinks, error } = committed.into_inner();
     if let Some(error) = error {
         return Err(error);
     }
@@ -153,7 +175,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     }
 
     run.pay_fees(&fees)?;
-    let requests = run.step(run.last_version(), CommitStep::PostBlock, observer, |evm| {
+    let requests = run.step(run.last_version(), CommitStep::PostBlock, &mut sinks, |evm| {
         vm.post_block(evm, block, &receipts)
     })?;
 
@@ -166,6 +188,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         requests,
         gas_used: gas.used(&rules),
         blob_gas_used: gas.blob(),
+        access_list: sinks.finish()?,
         work,
     })
 }
@@ -173,46 +196,43 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
 impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     /// An EVM over this block's memory.
     pub(crate) fn evm(&self) -> EvmOf<V, WorkerDb<'_, S>> {
+        let Job { vm, source, codes, .. } = self.job;
         let beneficiary = self.rules.beneficiary;
-        let db = WorkerDb::new(self.memory, self.codes, &self.scheduler, self.source, beneficiary);
-        self.vm.factory().create_evm(db, self.env.clone())
+        let db = WorkerDb::new(self.memory, codes, &self.scheduler, source, beneficiary);
+        vm.factory().create_evm(db, self.env.clone())
     }
 
     /// The version of what comes after the last transaction.
     fn last_version(&self) -> Version {
-        version_of(self.block.transactions.len())
+        version_of(self.job.block.transactions.len())
     }
 
-    /// Runs a step around the transactions and shows its changes to the observer.
+    /// Runs a step around the transactions and tells what it committed.
     fn step<T>(
         &self,
         version: Version,
         step: CommitStep,
-        observer: Option<&mut dyn CommitObserver>,
+        sinks: &mut Sinks<'_>,
         run: impl FnOnce(&mut EvmOf<V, WorkerDb<'_, S>>) -> Result<T, BlockExecutionError>,
     ) -> Result<T, ExecutionError<S::Error>> {
         let mut evm = self.evm();
         evm.db_mut().begin(version, Mode::Step);
-        if observer.is_some() {
-            evm.db_mut().record_steps();
+        if sinks.follow_fees() {
+            evm.db_mut().record_commits();
         }
         let result = run(&mut evm);
         if let Some(Interruption::Source(error)) = evm.db_mut().take_interruption() {
             return Err(ExecutionError::StateRead(error));
         }
         let result = result.map_err(InvalidBlock::System)?;
-        if let Some(observer) = observer {
-            for changes in evm.db_mut().take_step_changes() {
-                observer.on_commit(step, &changes);
-            }
-        }
+        sinks.step(step, evm.db_mut().take_commits())?;
         Ok(result)
     }
 
     /// What tells the transactions' classes apart: whom they call, and which function. Contract
     /// creations are all different.
     pub(crate) fn class_keys(&self) -> impl Iterator<Item = (Address, [u8; 4])> {
-        self.block.transactions.iter().map(|tx| {
+        self.job.block.transactions.iter().map(|tx| {
             let mut selector = [0; 4];
             let input = tx.input();
             let length = input.len().min(4);
@@ -229,7 +249,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     ) -> Result<(AccountRef, Option<Account>), ExecutionError<S::Error>> {
         let address = self.rules.beneficiary;
         let reader = Reader { below: version, register: None };
-        let seen = self.memory.account(address, reader, || load(self.source, address));
+        let seen = self.memory.account(address, reader, || load(self.job.source, address));
         let seen = seen.map_err(ExecutionError::StateRead)?;
         Ok((seen.at, seen.account))
     }
@@ -254,14 +274,4 @@ pub(crate) fn version_of(index: usize) -> Version {
     #[expect(clippy::cast_possible_truncation, reason = "a block's gas bounds its length")]
     let version = index as Version + 1;
     version
-}
-
-/// The observer for a shorter time.
-fn reborrow<'s>(
-    observer: &'s mut Option<&mut dyn CommitObserver>,
-) -> Option<&'s mut dyn CommitObserver> {
-    match observer {
-        Some(observer) => Some(&mut **observer),
-        None => None,
-    }
 }

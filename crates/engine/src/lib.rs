@@ -41,6 +41,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access_list;
+mod cancel;
 mod commit;
 mod config;
 mod engine;
@@ -54,6 +56,8 @@ mod sequential;
 mod vm;
 mod worker;
 
+pub use access_list::{AccessListError, AccessListMode, ListedField};
+pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};

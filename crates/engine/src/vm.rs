@@ -21,7 +21,7 @@ use revm::{
 };
 use warpline_primitives::{Account, RecoveredBlock};
 
-pub(crate) use changes::{account_of, changed_slots, classify, diff_of, new_code};
+pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, new_code};
 pub(crate) use code::CodeCache;
 pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish};
 pub(crate) use eip7610::{account_id, must_ask, name_of};
@@ -67,6 +67,8 @@ pub struct BlockRules {
     pub two_dimensional_gas: bool,
     /// Whether touching an empty account deletes it (EIP-161).
     pub deletes_empty_accounts: bool,
+    /// Whether a transaction can delete accounts older than itself, storage and all (until EIP-6780).
+    pub deletes_old_accounts: bool,
 }
 
 /// The database of the steps around the transactions.

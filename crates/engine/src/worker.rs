@@ -4,10 +4,11 @@ use alloy_evm::{Evm, EvmError};
 use alloy_primitives::U256;
 use parking_lot::Mutex;
 use revm::state::EvmState;
-use warpline_primitives::{CommitStep, StateSource, WorkCounts};
+use warpline_primitives::{StateSource, WorkCounts};
 
 use crate::{
     EngineBug, ExecutionError, InvalidBlock,
+    access_list::FeePayment,
     execute::{Committed, Done, Run, version_of},
     memory::Version,
     scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY},
@@ -54,6 +55,11 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         // A transaction that this worker set free: its inputs are in this worker's caches.
         let mut mine = None;
         while !scheduler.is_over() {
+            if self.run.job.is_cancelled() {
+                self.committed.lock().error.get_or_insert(ExecutionError::Cancelled);
+                scheduler.halt();
+                break;
+            }
             if let Some(role) = scheduler.try_enter_commit() {
                 if let Err(error) = self.commit(&role) {
                     self.committed.lock().error.get_or_insert(error);
@@ -156,8 +162,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         if previous != NO_DEPENDENCY && self.run.scheduler.is_settled(previous) {
             self.evm.db_mut().watch(previous + 1);
         }
-        let env = self.run.vm.tx_env(&self.run.block.transactions[index]);
-        match self.run.vm.transact(&mut self.evm, env) {
+        let env = self.run.job.vm.tx_env(&self.run.job.block.transactions[index]);
+        match self.run.job.vm.transact(&mut self.evm, env) {
             Ok(transacted) => {
                 if let Some(depended) = self.evm.db().saw_watched() {
                     conflicts.executed(tx, depended);
@@ -186,10 +192,11 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             publish(run.memory, version, &state, &mut self.suspects, |at| written.push(at));
             Box::new(Done {
                 gas: *result.gas(),
-                receipt: run.vm.receipt(&run.block.transactions[index], result),
+                receipt: run.job.vm.receipt(&run.job.block.transactions[index], result),
                 deferred_fee,
                 wrote_beneficiary: writes(&state, run),
                 changes: run.observed.then(|| diff_of(&state)),
+                journal: if run.listed { state } else { EvmState::default() },
             })
         });
         for at in earlier {
@@ -234,7 +241,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                     keep
                 }
             };
-            committed.gas.check(index, run.block.transactions[index].inner(), &run.rules)?;
+            committed.gas.check(index, run.job.block.transactions[index].inner(), &run.rules)?;
             if !keep {
                 self.execute_finally(tx, &committed)?;
             }
@@ -284,33 +291,28 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         committed: &mut Committed<'o, V::Receipt, S::Error>,
     ) -> Result<(), ExecutionError<S::Error>> {
         let run = self.run;
-        let Done { mut receipt, gas, deferred_fee, wrote_beneficiary, changes } = done;
-        let cumulative = committed.gas.add(&gas, run.block.transactions[index].inner());
+        let Done { mut receipt, gas, deferred_fee, wrote_beneficiary, changes, journal } = done;
+        let cumulative = committed.gas.add(&gas, run.job.block.transactions[index].inner());
         V::set_cumulative_gas(&mut receipt, cumulative);
         committed.receipts.push(receipt);
         if wrote_beneficiary {
             committed.fees.clear();
         }
         let version = version_of(index);
-        let before = match (&committed.observer, deferred_fee) {
-            (Some(_), Some(_)) => Some(committed.fees.credited_to(run.beneficiary(version)?.1)),
-            _ => None,
-        };
-        if let Some(fee) = deferred_fee {
-            self.owe(fee, version, committed)?;
-        }
-        let (Some(observer), Some(mut changes)) = (&mut committed.observer, changes) else {
-            return Ok(());
-        };
-        if let Some(before) = before {
-            let after = committed.fees.credited_to(run.beneficiary(version + 1)?.1);
-            if before != after {
-                let entry = changes.account_mut(run.rules.beneficiary);
-                entry.account = after;
-                entry.storage_wiped = after.is_none();
+        let fee = match deferred_fee {
+            Some(fee) if run.observed || run.listed => {
+                let before = committed.fees.credited_to(run.beneficiary(version)?.1);
+                self.owe(fee, version, committed)?;
+                let after = committed.fees.credited_to(run.beneficiary(version + 1)?.1);
+                Some(FeePayment { beneficiary: run.rules.beneficiary, before, after })
             }
-        }
-        observer.on_commit(CommitStep::Transaction(index), &changes);
+            Some(fee) => {
+                self.owe(fee, version, committed)?;
+                None
+            }
+            None => None,
+        };
+        committed.sinks.transaction(index, &journal, changes, fee)?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What executing a block yields.
 
 use alloy_consensus::ReceiptEnvelope;
+use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
 
 use crate::{DiffMismatch, StateDiff};
@@ -38,6 +39,8 @@ pub struct BlockOutput<R = Receipt> {
     pub gas_used: u64,
     /// Blob gas used by all transactions (EIP-4844).
     pub blob_gas_used: u64,
+    /// What the block accessed and changed (EIP-7928), where that was asked for.
+    pub access_list: Option<BlockAccessList>,
     /// How much work it took.
     pub work: WorkCounts,
 }
@@ -78,13 +81,17 @@ pub enum OutputMismatch {
     /// The requests differ.
     #[error("the execution requests differ")]
     Requests,
+    /// The access lists differ.
+    #[error("the block access lists differ")]
+    AccessList,
     /// The state differs.
     #[error("post-state: {0}")]
     State(#[from] Box<DiffMismatch>),
 }
 
 impl<R: PartialEq> BlockOutput<R> {
-    /// Compares everything but the work counts, and names the first difference.
+    /// Compares everything but the work counts, and names the first difference. Access lists are
+    /// compared where both sides have one.
     ///
     /// # Errors
     /// The first [`OutputMismatch`], `self` being the expected side.
@@ -107,6 +114,10 @@ impl<R: PartialEq> BlockOutput<R> {
         }
         if self.requests != found.requests {
             return Err(OutputMismatch::Requests);
+        }
+        let lists = self.access_list.as_ref().zip(found.access_list.as_ref());
+        if lists.is_some_and(|(expected, found)| expected != found) {
+            return Err(OutputMismatch::AccessList);
         }
         Ok(self.state.compare(&found.state)?)
     }

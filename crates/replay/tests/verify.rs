@@ -48,6 +48,7 @@ fn output(fork: EthereumHardfork) -> BlockOutput {
         requests: Requests::new(vec![Bytes::from_static(&[1, 2])]),
         gas_used: 21_000,
         blob_gas_used: if cancun { 131_072 } else { 0 },
+        access_list: None,
         work: WorkCounts::default(),
     }
 }

@@ -8,13 +8,14 @@ use std::{
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use warpline_chain::ChainSpec;
 use warpline_engine::{
-    Engine, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock, Strategy,
+    AccessListMode, Engine, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock,
+    Strategy,
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
 };
 
-use crate::{Outcome, SlowSource, full_state, source::pause, watchdog::within};
+use crate::{Outcome, SlowSource, full_state, lists::ListCheck, source::pause, watchdog::within};
 
 /// How long all executions of one block may take together.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -48,7 +49,7 @@ impl Plan {
 /// What an observer saw, in order.
 pub type Observed = Vec<(CommitStep, StateDiff)>;
 
-type Executed<E> = Result<BlockOutput, ExecutionError<E>>;
+pub(crate) type Executed<E> = Result<BlockOutput, ExecutionError<E>>;
 
 /// Engines with one, two and eight threads. They are handed from block to block, so that every
 /// test is also one of blocks that follow one another on an engine.
@@ -132,6 +133,7 @@ impl Check<'_> {
         };
         let (sequential, steps) = observe(self.engines.one(), self, self.state, None);
         let outcome = self.agreed(&reference, &sequential);
+        let list = sequential.as_ref().ok().and_then(|output| output.access_list.as_deref());
         self.assert_same(&sequential, &self.sequentially(), "sequential, not observed");
         if let Ok(output) = &sequential {
             self.assert_observed(&steps, output);
@@ -143,7 +145,8 @@ impl Check<'_> {
         {
             for round in 0..plan.prompt {
                 let way = format!("parallel on {width}, round {round}");
-                let found = engine.execute_with(self.block, self.state, Strategy::Parallel(width));
+                let options = building(Strategy::Parallel(width));
+                let found = engine.execute_with(self.block, self.state, options);
                 self.assert_same(&sequential, &found, &way);
                 self.assert_work(&found, &way);
             }
@@ -156,6 +159,10 @@ impl Check<'_> {
                 if sequential.is_ok() {
                     assert_steps(&steps, &found_steps, &way);
                 }
+            }
+            if let Some(list) = list {
+                let check = ListCheck { engine, width, block: self.block, state: self.state };
+                check.run(&sequential, &steps, list);
             }
         }
         outcome
@@ -250,6 +257,11 @@ impl Check<'_> {
     }
 }
 
+/// Options that also build the access list.
+fn building<'a>(strategy: Strategy) -> ExecuteOptions<'a> {
+    ExecuteOptions::from(strategy).access_list(AccessListMode::Build)
+}
+
 /// Executes with an observer, sequentially or with so many workers.
 fn observe<S: StateSource>(
     engine: &Engine,
@@ -265,7 +277,7 @@ fn observe<S: StateSource>(
         steps.push((step, changes.clone()));
     };
     let strategy = parallel.map_or(Strategy::Sequential, |(width, _)| Strategy::Parallel(width));
-    let options = ExecuteOptions::from(strategy).observed_by(&mut observer);
+    let options = building(strategy).observed_by(&mut observer);
     let result = engine.execute_with(check.block, source, options);
     (result, steps)
 }
@@ -292,7 +304,8 @@ fn assert_all_differ(before: &MemoryState, changes: &StateDiff, whose: &str) {
     }
 }
 
-fn assert_steps(expected: &Observed, found: &Observed, way: &str) {
+/// The steps one after the other are the same.
+pub(crate) fn assert_steps(expected: &Observed, found: &Observed, way: &str) {
     let order = |steps: &Observed| steps.iter().map(|(step, _)| *step).collect::<Vec<_>>();
     assert_eq!(order(expected), order(found), "{way}: other steps were observed");
     for ((step, expected), (_, found)) in expected.iter().zip(found) {
@@ -307,7 +320,7 @@ fn invalid_index(invalid: &InvalidBlock) -> Option<usize> {
         InvalidBlock::Transaction { index, .. } | InvalidBlock::GasLimit { index, .. } => {
             Some(*index)
         }
-        InvalidBlock::System(_) => None,
+        InvalidBlock::System(_) | InvalidBlock::AccessList(_) => None,
     }
 }
 

@@ -27,6 +27,7 @@
 mod asm;
 mod case;
 mod check;
+mod lists;
 mod outcome;
 mod source;
 mod tx;

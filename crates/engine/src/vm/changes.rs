@@ -18,6 +18,37 @@ pub(crate) struct AccountChange {
     pub(crate) wiped: bool,
 }
 
+/// What a step around the transactions commits.
+#[derive(Clone, Debug)]
+pub(crate) enum Commit {
+    /// What the virtual machine did.
+    Journal(EvmState),
+    /// An account written past every rule.
+    Overwrite(Address, Account),
+}
+
+impl Commit {
+    /// What it changes.
+    pub(crate) fn diff(&self) -> StateDiff {
+        match self {
+            Self::Journal(state) => diff_of(state),
+            Self::Overwrite(address, account) => {
+                let mut diff = StateDiff::default();
+                diff.account_mut(*address).account = Some(*account);
+                diff
+            }
+        }
+    }
+
+    /// The journal, if it is one. Overwriting is older than access lists.
+    pub(crate) fn into_journal(self) -> Option<EvmState> {
+        match self {
+            Self::Journal(state) => Some(state),
+            Self::Overwrite(..) => None,
+        }
+    }
+}
+
 /// The account part of revm's `AccountInfo`.
 pub(crate) const fn account_of(info: &AccountInfo) -> Account {
     Account { balance: info.balance, nonce: info.nonce, code_hash: info.code_hash }

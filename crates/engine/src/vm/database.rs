@@ -8,10 +8,10 @@ use revm::{
     primitives::KECCAK_EMPTY,
     state::{Account as RevmAccount, AccountId, AccountInfo},
 };
-use warpline_primitives::{Account, StateDiff, StateSource};
+use warpline_primitives::{Account, StateSource};
 
 use super::{
-    BlockDb, CodeCache, account_id, changed_slots, classify, diff_of, must_ask, name_of, new_code,
+    BlockDb, CodeCache, Commit, account_id, changed_slots, classify, must_ask, name_of, new_code,
 };
 use crate::{
     commit::Fees,
@@ -64,8 +64,8 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     saw_watched: bool,
     reads: ReadSet,
     interruption: Option<Interruption<S::Error>>,
-    /// What the step committed, for the observer; `None` where nobody observes.
-    step_changes: Option<Vec<StateDiff>>,
+    /// What the step committed; `None` where nobody wants to know.
+    commits: Option<Vec<Commit>>,
 }
 
 impl<'b, S: StateSource> WorkerDb<'b, S> {
@@ -88,7 +88,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             saw_watched: false,
             reads: ReadSet::new(),
             interruption: None,
-            step_changes: None,
+            commits: None,
         }
     }
 
@@ -112,14 +112,14 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         self.watched.map(|_| self.saw_watched)
     }
 
-    /// Keeps what steps commit for [`take_step_changes`](Self::take_step_changes).
-    pub(crate) fn record_steps(&mut self) {
-        self.step_changes = Some(Vec::new());
+    /// Keeps what steps commit for [`take_commits`](Self::take_commits).
+    pub(crate) fn record_commits(&mut self) {
+        self.commits = Some(Vec::new());
     }
 
-    /// What the step committed so far, in order.
-    pub(crate) fn take_step_changes(&mut self) -> Vec<StateDiff> {
-        self.step_changes.as_mut().map(std::mem::take).unwrap_or_default()
+    /// What the step committed, in order.
+    pub(crate) fn take_commits(&mut self) -> Vec<Commit> {
+        self.commits.take().unwrap_or_default()
     }
 
     /// What the transaction read. Empty unless it ran speculatively.
@@ -262,8 +262,8 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
 impl<S: StateSource> DatabaseCommit for WorkerDb<'_, S> {
     fn commit(&mut self, changes: AddressMap<RevmAccount>) {
         publish(self.memory, self.version, &changes, &mut Vec::new(), |_| {});
-        if let Some(steps) = &mut self.step_changes {
-            steps.push(diff_of(&changes));
+        if let Some(commits) = &mut self.commits {
+            commits.push(Commit::Journal(changes));
         }
     }
 }
@@ -272,10 +272,8 @@ impl<S: StateSource> BlockDb for WorkerDb<'_, S> {
     fn overwrite_account(&mut self, address: Address, account: Account) -> Result<(), Interrupted> {
         let at = self.read_account(address)?.at;
         self.memory.write_account(at, self.version, Some(account), false, &mut Vec::new());
-        if let Some(steps) = &mut self.step_changes {
-            let mut diff = StateDiff::default();
-            diff.account_mut(address).account = Some(account);
-            steps.push(diff);
+        if let Some(commits) = &mut self.commits {
+            commits.push(Commit::Overwrite(address, account));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! and the yardstick of the benchmarks.
 
 use alloy_consensus::{Receipt as ConsensusReceipt, TxType};
+use alloy_eip7928::BlockAccessList;
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
@@ -49,8 +50,8 @@ pub(crate) fn execute<S: StateSource>(
     if let Some(error) = source.failure.into_inner() {
         return Err(ExecutionError::StateRead(error));
     }
-    let (BlockExecutionResult { receipts, requests, gas_used, blob_gas_used }, bundle) =
-        result.map_err(InvalidBlock::System)?;
+    let Ran { result, bundle, access_list } = result.map_err(InvalidBlock::System)?;
+    let BlockExecutionResult { receipts, requests, gas_used, blob_gas_used } = result;
     let executions = receipts.len() as u64;
     Ok(BlockOutput {
         receipts,
@@ -58,18 +59,28 @@ pub(crate) fn execute<S: StateSource>(
         requests,
         gas_used,
         blob_gas_used,
+        access_list,
         work: WorkCounts { executions, width: 1, ..WorkCounts::default() },
     })
+}
+
+/// What alloy-evm's executor leaves behind.
+struct Ran {
+    result: BlockExecutionResult<Receipt>,
+    bundle: BundleState,
+    access_list: Option<BlockAccessList>,
 }
 
 fn run<S: StateSource>(
     spec: &ChainSpec,
     block: &RecoveredBlock,
     source: &Source<'_, S>,
-) -> Result<(BlockExecutionResult<Receipt>, BundleState), BlockExecutionError> {
+) -> Result<Ran, BlockExecutionError> {
     let header = &block.header;
     let env = env_of(spec, block);
-    let db = State::builder().with_database(WrapDatabaseRef(source)).with_bundle_update().build();
+    let builder = State::builder().with_database(WrapDatabaseRef(source)).with_bundle_update();
+    let has_list = spec.block_access_lists_at(header.timestamp);
+    let db = if has_list { builder.with_bal_builder().build() } else { builder.build() };
     let evm = EthEvmFactory::default().create_evm(db, env);
     let ctx = EthBlockExecutionCtx {
         parent_hash: header.parent_hash,
@@ -83,6 +94,7 @@ fn run<S: StateSource>(
     let mut executor = EthBlockExecutor::new(evm, ctx, ExecutorSpec(spec), Receipts);
     executor.apply_pre_execution_changes()?;
     for tx in &block.transactions {
+        executor.evm_mut().db_mut().bump_bal_index();
         executor.execute_transaction(tx)?;
     }
     if spec.is_prague_active_at_timestamp(header.timestamp) {
@@ -96,10 +108,12 @@ fn run<S: StateSource>(
             }
         }
     }
+    executor.evm_mut().db_mut().bump_bal_index();
     let (evm, result) = executor.finish()?;
     let mut db = evm.into_db();
     db.merge_transitions(BundleRetention::PlainState);
-    Ok((result, db.take_bundle()))
+    let access_list = db.take_built_alloy_bal();
+    Ok(Ran { result, bundle: db.take_bundle(), access_list })
 }
 
 /// Builds the same receipts as [`Ethereum`](super::Ethereum).

@@ -90,7 +90,15 @@ pub(crate) fn execute(
     let state = ledger.step(&AddressMap::default());
     let work = WorkCounts::default();
     let requests = Requests::default();
-    Ok(BlockOutput { receipts, state, requests, gas_used, blob_gas_used: 0, work })
+    Ok(BlockOutput {
+        receipts,
+        state,
+        requests,
+        gas_used,
+        blob_gas_used: 0,
+        access_list: None,
+        work,
+    })
 }
 
 /// Runs the transaction at `index`, before which the block has used `used` gas.

@@ -79,6 +79,7 @@ pub(crate) fn execute(
         requests: result.requests,
         gas_used: result.gas_used,
         blob_gas_used: result.blob_gas_used,
+        access_list: None,
         work: WorkCounts::default(),
     };
     Ok((output, steps))
