@@ -86,8 +86,6 @@ pub(crate) struct Tests {
     pub(crate) cases: usize,
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// Passed but for blocks whose rule is not checked, by reason.
-    pub(crate) undecided: std::collections::BTreeMap<String, usize>,
     pub(crate) failures: Vec<TestFailure>,
 }
 

@@ -164,9 +164,6 @@ impl<'a> Session<'a> {
         tests.cases += 1;
         match report.verdict {
             Verdict::Passed => tests.passed += 1,
-            Verdict::Undecided(reason) => {
-                *tests.undecided.entry(reason.to_string()).or_default() += 1;
-            }
             Verdict::Failed(failure) => {
                 let (case, network) = (report.origin.to_string(), report.network);
                 let reason = failure.to_string();

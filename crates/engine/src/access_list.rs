@@ -27,16 +27,19 @@ use warpline_primitives::Account;
 
 pub(crate) use builder::ListBuilder;
 pub(crate) use claims::Claims;
-pub use error::{AccessListError, ListedField};
+pub use error::{AccessListError, ListedChange, ListedField};
 
 /// What to do about the block's access list.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum AccessListMode<'l> {
-    /// Nothing.
+    /// Build it where the block's fork has access lists, for
+    /// [`BlockOutput::access_list`](warpline_primitives::BlockOutput::access_list).
     #[default]
-    Ignore,
-    /// Build it, for [`BlockOutput::access_list`](warpline_primitives::BlockOutput::access_list).
+    ByFork,
+    /// Build it, whatever the fork.
     Build,
+    /// Do without.
+    Ignore,
     /// Execute from this list and verify it: a list that is not exactly the block's makes the block
     /// invalid. Whether its hash is the header's is for the caller to compare.
     Verify(&'l [AccountChanges]),

@@ -8,7 +8,7 @@ use warpline_primitives::{Account, CommitObserver, CommitStep, StateDiff};
 
 use crate::{
     BlockRules, InvalidBlock,
-    access_list::{FeePayment, ListSink, merged},
+    access_list::{FeePayment, ListBuilder, ListSink, merged},
     vm::Commit,
 };
 
@@ -19,7 +19,12 @@ pub(crate) struct Sinks<'o> {
     pub(crate) list: ListSink<'o>,
 }
 
-impl Sinks<'_> {
+impl<'o> Sinks<'o> {
+    /// `observer`, and a new access list.
+    pub(crate) fn building_list(observer: Option<&'o mut dyn CommitObserver>) -> Self {
+        Self { observer, list: ListSink::Builder(ListBuilder::default()) }
+    }
+
     /// Whether it matters what the beneficiary's account is after each transaction.
     pub(crate) const fn follow_fees(&self) -> bool {
         self.observer.is_some() || self.list.listens()

@@ -12,7 +12,7 @@ use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSour
 use crate::{
     AccessListMode, BlockVm, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError,
     InvalidBlock, PoolError, Strategy,
-    access_list::{Claims, ListBuilder, ListSink, from_list},
+    access_list::{Claims, ListSink, from_list},
     commit::{Resumable, Sinks},
     execute::{self, Job, Outcome, Resources},
     memory::Memory,
@@ -100,18 +100,20 @@ impl<V: BlockVm> Engine<V> {
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
         let ExecuteOptions { strategy, observer, access_list, cancellation } = options.into();
         let codes = &self.shared.codes;
-        let job = Job { vm: &self.vm, block, source, codes, cancellation };
+        let env = &self.vm.env(block);
+        let rules = self.vm.rules(env);
+        let job = Job { vm: &self.vm, block, source, env, rules, codes, cancellation };
         // Workers catch their own panics. Everything else runs on this thread, and a source or an
         // observer may panic here just as well.
         let run = || match access_list {
-            AccessListMode::Ignore => {
+            AccessListMode::Verify(list) => self.run_from_list(job, strategy, list, observer),
+            AccessListMode::Build => self.run(job, strategy, Sinks::building_list(observer)),
+            AccessListMode::ByFork if rules.access_lists => {
+                self.run(job, strategy, Sinks::building_list(observer))
+            }
+            AccessListMode::ByFork | AccessListMode::Ignore => {
                 self.run(job, strategy, Sinks { observer, list: ListSink::Nobody })
             }
-            AccessListMode::Build => {
-                let list = ListSink::Builder(ListBuilder::default());
-                self.run(job, strategy, Sinks { observer, list })
-            }
-            AccessListMode::Verify(list) => self.run_from_list(job, strategy, list, observer),
         };
         catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()))

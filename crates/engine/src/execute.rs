@@ -27,6 +27,8 @@ pub(crate) struct Job<'b, V: BlockVm, S> {
     pub(crate) vm: &'b V,
     pub(crate) block: &'b RecoveredBlock<V::Transaction>,
     pub(crate) source: &'b S,
+    pub(crate) env: &'b EnvOf<V>,
+    pub(crate) rules: BlockRules,
     pub(crate) codes: &'b CodeCache,
     pub(crate) cancellation: Option<&'b Cancellation>,
 }
@@ -52,8 +54,6 @@ impl<V: BlockVm, S: StateSource> Job<'_, V, S> {
 /// Everything the workers of one block share.
 pub(crate) struct Run<'b, V: BlockVm, S: StateSource> {
     pub(crate) job: Job<'b, V, S>,
-    pub(crate) env: EnvOf<V>,
-    pub(crate) rules: BlockRules,
     pub(crate) memory: &'b Memory,
     pub(crate) scheduler: Scheduler,
     /// What each transaction left behind. Locked by the transaction's owner only.
@@ -127,14 +127,10 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     Resources { pool, memory }: Resources<'_>,
     mut sinks: Sinks<'_>,
 ) -> Outcome<V, S> {
-    let Job { vm, block, .. } = job;
-    let env = vm.env(block);
-    let rules = vm.rules(&env);
+    let Job { vm, block, rules, .. } = job;
     let transactions = block.transactions.len();
     let run = Run {
         job,
-        env,
-        rules,
         memory,
         scheduler: Scheduler::new(plan.dependencies),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
@@ -196,10 +192,9 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
 impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     /// An EVM over this block's memory.
     pub(crate) fn evm(&self) -> EvmOf<V, WorkerDb<'_, S>> {
-        let Job { vm, source, codes, .. } = self.job;
-        let beneficiary = self.rules.beneficiary;
-        let db = WorkerDb::new(self.memory, codes, &self.scheduler, source, beneficiary);
-        vm.factory().create_evm(db, self.env.clone())
+        let Job { vm, source, codes, env, rules, .. } = self.job;
+        let db = WorkerDb::new(self.memory, codes, &self.scheduler, source, rules.beneficiary);
+        vm.factory().create_evm(db, env.clone())
     }
 
     /// The version of what comes after the last transaction.
@@ -247,7 +242,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         &self,
         version: Version,
     ) -> Result<(AccountRef, Option<Account>), ExecutionError<S::Error>> {
-        let address = self.rules.beneficiary;
+        let address = self.job.rules.beneficiary;
         let reader = Reader { below: version, register: None };
         let seen = self.memory.account(address, reader, || load(self.job.source, address));
         let seen = seen.map_err(ExecutionError::StateRead)?;

@@ -56,7 +56,7 @@ mod sequential;
 mod vm;
 mod worker;
 
-pub use access_list::{AccessListError, AccessListMode, ListedField};
+pub use access_list::{AccessListError, AccessListMode, ListedChange, ListedField};
 pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;

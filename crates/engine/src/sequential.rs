@@ -19,11 +19,9 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     job: Job<'_, V, S>,
     mut sinks: Sinks<'_>,
 ) -> Outcome<V, S> {
-    let Job { vm, block, source, codes, .. } = job;
-    let env = vm.env(block);
-    let rules = vm.rules(&env);
+    let Job { vm, block, source, env, rules, codes, .. } = job;
     let db = Overlay::new(source, codes, &rules, sinks.follow_fees());
-    let mut evm = vm.factory().create_evm(db, env);
+    let mut evm = vm.factory().create_evm(db, env.clone());
     let mut gas = BlockGas::default();
     let mut receipts = Vec::with_capacity(block.transactions.len());
 

@@ -65,6 +65,8 @@ pub struct BlockRules {
     pub transaction_gas_cap: u64,
     /// Whether regular and state gas are bounded apart (EIP-8037).
     pub two_dimensional_gas: bool,
+    /// Whether blocks have access lists (EIP-7928).
+    pub access_lists: bool,
     /// Whether touching an empty account deletes it (EIP-161).
     pub deletes_empty_accounts: bool,
     /// Whether a transaction can delete accounts older than itself, storage and all (until EIP-6780).

@@ -241,7 +241,11 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                     keep
                 }
             };
-            committed.gas.check(index, run.job.block.transactions[index].inner(), &run.rules)?;
+            committed.gas.check(
+                index,
+                run.job.block.transactions[index].inner(),
+                &run.job.rules,
+            )?;
             if !keep {
                 self.execute_finally(tx, &committed)?;
             }
@@ -304,7 +308,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 let before = committed.fees.credited_to(run.beneficiary(version)?.1);
                 self.owe(fee, version, committed)?;
                 let after = committed.fees.credited_to(run.beneficiary(version + 1)?.1);
-                Some(FeePayment { beneficiary: run.rules.beneficiary, before, after })
+                Some(FeePayment { beneficiary: run.job.rules.beneficiary, before, after })
             }
             Some(fee) => {
                 self.owe(fee, version, committed)?;
@@ -338,6 +342,6 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
 
 /// Whether `state` writes the beneficiary's account.
 fn writes<V: BlockVm, S: StateSource>(state: &EvmState, run: &Run<'_, V, S>) -> bool {
-    let account = state.get(&run.rules.beneficiary);
+    let account = state.get(&run.job.rules.beneficiary);
     account.and_then(classify).is_some_and(|change| change.changed)
 }

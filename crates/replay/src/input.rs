@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::Header;
+use alloy_eip7928::BlockAccessList;
 use alloy_primitives::B256;
 use warpline_chain::{BodyError, ChainSpec, EthereumHardforks, HeaderError};
 use warpline_primitives::{BlockOutput, RecoveredBlock};
@@ -20,6 +21,9 @@ pub struct BlockInput {
     pub block: RecoveredBlock,
     /// The length of the encoded block in bytes, where it came encoded.
     pub encoded_len: Option<usize>,
+    /// The access list that came with it (EIP-7928). It is not part of the block: its hash may or
+    /// may not be the header's.
+    pub access_list: Option<BlockAccessList>,
     /// What is known of its ommers.
     pub ommers: Ommers,
     /// The header of its parent, where it is known.

@@ -46,7 +46,7 @@ pub use parent::{CompleteState, ParentState, ParentStateError, WitnessState};
 pub use read::{Input, Inputs, decode_document};
 pub use roots::TransactionRoots;
 pub use runner::{
-    BlockOutcome, BlockReport, CaseFailure, CaseReport, ExecutionError, Rejection, UndecidedReason,
-    Verdict, run_chain_test,
+    BlockOutcome, BlockReport, CaseFailure, CaseReport, ExecutionError, Rejection, Verdict,
+    run_chain_test,
 };
 pub use verify::{Proof, ProofLevel, ProofLimit, VerifyError, verify};

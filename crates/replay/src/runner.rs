@@ -20,9 +20,7 @@ use std::{error::Error, sync::Arc};
 use warpline_primitives::{BlockOutput, CommitObserver};
 use warpline_trie::StateTrie;
 
-pub use report::{
-    BlockOutcome, BlockReport, CaseFailure, CaseReport, Rejection, UndecidedReason, Verdict,
-};
+pub use report::{BlockOutcome, BlockReport, CaseFailure, CaseReport, Rejection, Verdict};
 
 use self::{
     report::check_post_state,
@@ -61,8 +59,7 @@ pub fn run_chain_test(
 ) -> CaseReport {
     let mut blocks = Vec::with_capacity(test.blocks.len());
     let verdict = match run_blocks(test, &mut execute, &mut blocks) {
-        Ok(None) => Verdict::Passed,
-        Ok(Some(reason)) => Verdict::Undecided(reason),
+        Ok(()) => Verdict::Passed,
         Err(failure) => Verdict::Failed(Box::new(failure)),
     };
     CaseReport { origin: test.origin.clone(), network: test.network.clone(), blocks, verdict }
@@ -72,24 +69,22 @@ fn run_blocks(
     test: &ChainTest,
     execute: Execute<'_>,
     reports: &mut Vec<BlockReport>,
-) -> Result<Option<UndecidedReason>, CaseFailure> {
+) -> Result<(), CaseFailure> {
     let decode = |block: &TestBlock| decode_block(&block.rlp, &test.chain);
     let arrivals: Vec<Arrival> = test.blocks.iter().map(decode).collect();
     let mut tree = BlockTree::new(test, &arrivals)?;
-    let mut undecided = None;
     for (index, (block, arrival)) in test.blocks.iter().zip(arrivals).enumerate() {
         let mut report = BlockReport::new(index, arrival.as_ref().ok());
         let imported = import(&mut tree, block, arrival, execute, &mut report);
         reports.push(report);
-        undecided = imported?.or(undecided);
+        imported?;
     }
     let head = tree.head();
     if head.hash != test.last_block_hash {
         let (expected, found) = (test.last_block_hash, head.hash);
         return Err(CaseFailure::Head { expected, found });
     }
-    check_post_state(&test.post, &head.header, head.state.memory())?;
-    Ok(undecided)
+    check_post_state(&test.post, &head.header, head.state.memory())
 }
 
 /// Takes in one block and compares what becomes of it with what is expected. On the way `report`
@@ -100,7 +95,7 @@ fn import(
     arrival: Arrival,
     execute: Execute<'_>,
     report: &mut BlockReport,
-) -> Result<Option<UndecidedReason>, CaseFailure> {
+) -> Result<(), CaseFailure> {
     let index = report.index;
     let admitted = tree.admit(block, arrival).map_err(Stop::Rejected);
     report.executed = admitted.is_ok();
@@ -111,15 +106,10 @@ fn import(
         (Ok(candidate), Expectation::Valid) => {
             report.outcome = BlockOutcome::Accepted(candidate.proof.clone());
             tree.insert(candidate);
-            Ok(None)
+            Ok(())
         }
-        (Ok(candidate), Expectation::Invalid(reason)) => {
-            let undecided = UndecidedReason::of(reason.as_deref(), &candidate.input);
-            let reason = reason.clone();
-            let undecided =
-                undecided.ok_or(CaseFailure::WronglyAccepted { block: index, reason })?;
-            report.outcome = BlockOutcome::Undecided(undecided);
-            Ok(Some(undecided))
+        (Ok(_), Expectation::Invalid(reason)) => {
+            Err(CaseFailure::WronglyAccepted { block: index, reason: reason.clone() })
         }
         (Err(Stop::Rejected(rejection)), expectation) => {
             let rejection = Arc::new(rejection);
@@ -127,7 +117,7 @@ fn import(
             if expectation.is_valid() {
                 return Err(CaseFailure::WronglyRejected { block: index, rejection });
             }
-            Ok(None)
+            Ok(())
         }
         (Err(Stop::Failed(source)), _) => Err(CaseFailure::NotExecuted { block: index, source }),
     }

@@ -10,6 +10,9 @@ use alloy_consensus::{
     Eip658Value, Receipt as ReceiptBody, ReceiptEnvelope, ReceiptWithBloom, TxReceipt,
     proofs::calculate_receipt_root,
 };
+use alloy_eip7928::{
+    BlockAccessListGasError, ITEM_COST, compute_block_access_list_hash, total_bal_items,
+};
 use alloy_primitives::{B256, Bloom};
 use warpline_chain::{ChainSpec, EthereumHardforks};
 use warpline_primitives::{BlockOutput, Receipt, RecoveredBlock};
@@ -30,7 +33,7 @@ pub struct Proof {
 /// where [`Proof::limit`] says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProofLevel {
-    /// Gas used, logs bloom, and, where the fork has them, blob gas and requests.
+    /// Gas used, logs bloom, and, where the fork has them, blob gas, requests and access list.
     GasAndBloom,
     /// All receipts.
     ReceiptsRoot,
@@ -95,6 +98,17 @@ pub enum VerifyError {
         /// That of the output's requests, `None` before Prague.
         found: Option<B256>,
     },
+    /// The access list differs (EIP-7928).
+    #[error("block access list hash: expected {expected:?}, found {found:?}")]
+    AccessListHash {
+        /// The header's.
+        expected: Option<B256>,
+        /// That of the output's list, `None` before Amsterdam and where none was built.
+        found: Option<B256>,
+    },
+    /// The access list has more entries than the gas limit allows (EIP-7928).
+    #[error(transparent)]
+    AccessListTooLarge(#[from] BlockAccessListGasError),
     /// The receipts differ.
     #[error("receipts root: expected {expected}, found {found}")]
     ReceiptsRoot {
@@ -203,6 +217,27 @@ fn check_totals(
     let expected = header.requests_hash;
     if expected != found {
         return Err(VerifyError::RequestsHash { expected, found });
+    }
+    check_access_list(block, chain, output)
+}
+
+/// Checks the access list that was built. Before Amsterdam a list is nobody's business.
+fn check_access_list(
+    block: &RecoveredBlock,
+    chain: &ChainSpec,
+    output: &BlockOutput,
+) -> Result<(), VerifyError> {
+    let header = &block.header;
+    let list = output.access_list.as_deref();
+    let list = list.filter(|_| chain.block_access_lists_at(header.timestamp));
+    let (expected, found) =
+        (header.block_access_list_hash, list.map(compute_block_access_list_hash));
+    if expected != found {
+        return Err(VerifyError::AccessListHash { expected, found });
+    }
+    let items = list.map_or(0, total_bal_items);
+    if items > header.gas_limit / ITEM_COST as u64 {
+        return Err(BlockAccessListGasError::new(items, header.gas_limit).into());
     }
     Ok(())
 }

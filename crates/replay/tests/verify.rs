@@ -82,6 +82,7 @@ fn input(fork: EthereumHardfork) -> BlockInput {
     let transaction = TxLegacy::default();
     let signed = Signed::new_unchecked(transaction, Signature::test_signature(), B256::ZERO);
     BlockInput {
+        access_list: None,
         origin: Origin::file("made-up"),
         chain: Arc::new(ChainSpec::at_fork(fork, 1)),
         block: RecoveredBlock {

@@ -32,6 +32,7 @@ pub(crate) fn blocks(engine: &Engine<Ethereum>) -> Result<Vec<BlockInput>, Embed
         origin: Origin::file("embedded").with_member(number.to_string()),
         chain: spec.clone(),
         encoded_len: None,
+        access_list: None,
         ommers: Ommers::Known,
         parent_header: Some(case.parent),
         parent: ParentState::Complete(warpline_replay::CompleteState::new(case.state)),

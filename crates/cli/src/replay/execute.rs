@@ -209,10 +209,6 @@ pub(crate) fn add_proofs(rows: &mut [BlockRow], report: &CaseReport) {
                 row.verified = report.passed();
                 row.error = Some(reason.to_string());
             }
-            BlockOutcome::Undecided(reason) => {
-                row.verified = true;
-                row.proof_limit = Some(reason.to_string());
-            }
             BlockOutcome::Failed => row.error = Some("the case failed here".to_owned()),
         }
     }

@@ -51,17 +51,12 @@ pub(crate) fn print(
         count("failed", summary.failed, true),
     ))?;
     if let Some(tests) = tests {
-        let undecided: usize = tests.undecided.values().sum();
         printer.line(format_args!(
-            "{}, {} passed{}{}",
+            "{}, {} passed{}",
             Styled(STRONG, format_args!("{} test cases", tests.cases)),
             tests.passed,
             count("failed", tests.failed, true),
-            if undecided == 0 { String::new() } else { format!(", {undecided} undecided") },
         ))?;
-        for (reason, cases) in &tests.undecided {
-            printer.line(format_args!("  {cases} undecided: {reason}"))?;
-        }
     }
     let by_speedup = |one: &&BlockRow, other: &&BlockRow| {
         one.speedup.unwrap_or_default().total_cmp(&other.speedup.unwrap_or_default())

@@ -16,7 +16,7 @@ use revm::{
 };
 use warpline_primitives::Account;
 
-use super::{AccessListError, FeePayment, ListedField};
+use super::{AccessListError, FeePayment, ListedChange, ListedField};
 
 /// A list whose form was found in order, indexed. Nothing in it is known to be true.
 #[derive(Debug)]
@@ -214,12 +214,8 @@ impl<'l> Claims<'l> {
             let address = changes.address;
             let account = state.get(&address);
             let is_paid = fee.is_some_and(|fee| fee.beneficiary == address);
-            let listed = |field, listed| AccessListError::Change {
-                step,
-                address,
-                field,
-                listed: Some(listed),
-                found: None,
+            let listed = |field, listed| {
+                ListedChange { step, address, field, listed: Some(listed), found: None }.into()
             };
             if account.is_none() && !is_paid {
                 if let Some(index) = at(&changes.balance_changes, |it| it.block_access_index, step)
@@ -356,7 +352,7 @@ fn agree(
     if listed == found {
         return Ok(found.is_some().into());
     }
-    Err(AccessListError::Change { step, address, field, listed, found })
+    Err(ListedChange { step, address, field, listed, found }.into())
 }
 
 /// Where in `changes`, which ascend, the change of `step` is.

@@ -10,7 +10,7 @@ use alloy_primitives::{Address, U256};
 pub enum AccessListError {
     /// It breaks a rule of order or uniqueness, or names a step that the block does not have.
     #[error(transparent)]
-    Malformed(#[from] BlockAccessListValidationError),
+    Malformed(Box<BlockAccessListValidationError>),
     /// It has more entries than the block's gas could pay for.
     #[error(transparent)]
     TooLarge(#[from] BlockAccessListGasError),
@@ -33,23 +33,8 @@ pub enum AccessListError {
         slot: Option<U256>,
     },
     /// A step does not make of an account what the list says.
-    #[error(
-        "step {step}, {field} of {address}: the list says {}, it is {}",
-        Change(listed),
-        Change(found)
-    )]
-    Change {
-        /// 0 before the transactions, `i + 1` for transaction `i`, one more after the last.
-        step: u64,
-        /// The account.
-        address: Address,
-        /// What of it.
-        field: ListedField,
-        /// What the list says it becomes; `None` for no change.
-        listed: Option<U256>,
-        /// What it becomes; `None` for no change.
-        found: Option<U256>,
-    },
+    #[error(transparent)]
+    Change(Box<ListedChange>),
     /// No step accesses something that is listed.
     #[error("the list has {address}{}, which nothing accesses", Slot(slot))]
     Unused {
@@ -58,6 +43,38 @@ pub enum AccessListError {
         /// The slot, where the account itself is accessed.
         slot: Option<U256>,
     },
+}
+
+/// A change that is not as listed, listed and not made, or made and not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "step {step}, {field} of {address}: the list says {}, it is {}",
+    Change(listed),
+    Change(found)
+)]
+pub struct ListedChange {
+    /// 0 before the transactions, `i + 1` for transaction `i`, one more after the last.
+    pub step: u64,
+    /// The account.
+    pub address: Address,
+    /// What of it.
+    pub field: ListedField,
+    /// What the list says it becomes; `None` for no change.
+    pub listed: Option<U256>,
+    /// What it becomes; `None` for no change.
+    pub found: Option<U256>,
+}
+
+impl From<BlockAccessListValidationError> for AccessListError {
+    fn from(error: BlockAccessListValidationError) -> Self {
+        Self::Malformed(error.into())
+    }
+}
+
+impl From<ListedChange> for AccessListError {
+    fn from(change: ListedChange) -> Self {
+        Self::Change(change.into())
+    }
 }
 
 /// What of an account an access list follows.

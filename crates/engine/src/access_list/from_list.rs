@@ -28,13 +28,13 @@ use super::{
     claimed_state::{BeforeStep, ClaimedDb, ClaimedState, Interruption},
 };
 use crate::{
-    BlockRules, EngineBug, ExecutionError, InvalidBlock,
+    EngineBug, ExecutionError, InvalidBlock,
     commit::{BlockGas, Fees, Sinks},
     execute::{Job, Outcome, Resources},
     memory::Version,
     pool::panic_message,
     sequential::{Overlay, end_step},
-    vm::{BlockVm, EnvOf, EvmOf, Transacted, classify, diff_of},
+    vm::{BlockVm, EvmOf, Transacted, classify, diff_of},
 };
 
 /// Why a step's result is not taken.
@@ -67,8 +67,6 @@ type Ended<V, S> = Result<Done<<V as BlockVm>::Receipt>, Stop<<S as StateSource>
 /// Everything the workers share.
 struct Run<'r, V: BlockVm, S: StateSource> {
     job: Job<'r, V, S>,
-    env: EnvOf<V>,
-    rules: BlockRules,
     state: ClaimedState<'r, S>,
     observed: bool,
     /// The next transaction to start.
@@ -112,14 +110,10 @@ fn try_execute<V: BlockVm, S: StateSource>(
     claims: &Claims<'_>,
     mut sinks: Sinks<'_>,
 ) -> Result<BlockOutput<V::Receipt>, Stop<S::Error>> {
-    let Job { vm, block, source, .. } = job;
-    let env = vm.env(block);
-    let rules = vm.rules(&env);
+    let Job { vm, block, source, rules, .. } = job;
     let transactions = block.transactions.len();
     let run = Run {
         job,
-        env,
-        rules,
         state: ClaimedState { claims, memory, source },
         observed: sinks.observer.is_some(),
         next: AtomicUsize::new(0),
@@ -180,7 +174,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
             transaction: 0,
             interruption: None,
         };
-        let mut evm = self.job.vm.factory().create_evm(db, self.env.clone());
+        let mut evm = self.job.vm.factory().create_evm(db, self.job.env.clone());
         loop {
             let index = self.next.fetch_add(1, Relaxed);
             if index >= self.ended.len() || index > self.failed.load(Relaxed) {
@@ -219,7 +213,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         taken: &mut Taken<'_, V::Receipt, S::Error>,
     ) -> Result<(), Stop<S::Error>> {
         let tx = self.job.block.transactions[index].inner();
-        taken.gas.check(index, tx, &self.rules)?;
+        taken.gas.check(index, tx, &self.job.rules)?;
         let Done { mut receipt, gas, changes } = ended?;
         V::set_cumulative_gas(&mut receipt, taken.gas.add(&gas, tx));
         taken.receipts.push(receipt);
@@ -260,16 +254,15 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
 
     /// What a fee makes of the beneficiary in `step`.
     fn payment(&self, step: u64, fee: U256) -> Result<FeePayment, Stop<S::Error>> {
-        let beneficiary = self.rules.beneficiary;
+        let beneficiary = self.job.rules.beneficiary;
         let before = self.state.account(step, beneficiary).map_err(ExecutionError::StateRead)?;
         let before = before.account;
-        let mut fees = Fees::none(self.rules.deletes_empty_accounts);
+        let mut fees = Fees::none(self.job.rules.deletes_empty_accounts);
         fees.add(fee);
         Ok(FeePayment { beneficiary, before, after: fees.credited_to(before) })
     }
 
     /// Whether later steps, and the result, will see what `step` did.
-    #[expect(clippy::iter_over_hash_type, reason = "each account is looked at on its own")]
     fn check_sayable(
         &self,
         step: u64,
@@ -304,7 +297,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         }
         let parent = self.state.parent(address).map_err(ExecutionError::StateRead)?;
         if wiped && parent.account.is_some() {
-            if self.rules.deletes_old_accounts {
+            if self.job.rules.deletes_old_accounts {
                 return Err(Stop::Unsayable);
             }
             self.deleted.lock().push(address);
@@ -323,8 +316,8 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         ) -> Result<T, BlockExecutionError>,
     ) -> Result<T, Stop<S::Error>> {
         let before = BeforeStep { state: &self.state, step };
-        let db = Overlay::new(&before, self.job.codes, &self.rules, true);
-        let mut evm = self.job.vm.factory().create_evm(db, self.env.clone());
+        let db = Overlay::new(&before, self.job.codes, &self.job.rules, true);
+        let mut evm = self.job.vm.factory().create_evm(db, self.job.env.clone());
         let result = run(&mut evm);
         let result = end_step::<V, _, _>(&mut evm, result)?;
         let commits = evm.db_mut().take_commits();

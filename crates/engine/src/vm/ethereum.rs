@@ -105,6 +105,7 @@ impl BlockVm for Ethereum {
             gas_limit: env.block_env.gas_limit,
             transaction_gas_cap: env.cfg_env.tx_gas_limit_cap(),
             two_dimensional_gas: env.cfg_env.enable_amsterdam_eip8037,
+            access_lists: self.spec.block_access_lists_at(env.block_env.timestamp.saturating_to()),
             deletes_old_accounts: !env.cfg_env.spec.is_enabled_in(SpecId::CANCUN),
             deletes_empty_accounts: env.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         }

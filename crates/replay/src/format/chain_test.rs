@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt, num::NonZeroU64, sync::Arc};
 
 use alloy_consensus::{Header, constants::EMPTY_OMMER_ROOT_HASH};
+use alloy_eip7928::BlockAccessList;
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -48,6 +49,8 @@ pub struct ChainTest {
 pub struct TestBlock {
     /// The encoded block, or what is passed off as one.
     pub rlp: Bytes,
+    /// The access list that comes with it, where the file has one.
+    pub access_list: Option<BlockAccessList>,
     /// What is to become of it.
     pub expectation: Expectation,
 }
@@ -259,10 +262,17 @@ impl HeaderJson {
 /// there is a header: some old files mark an invalid block by nothing else.
 struct TestBlockJson {
     rlp: Bytes,
+    access_list: Option<BlockAccessList>,
     has_header: bool,
     /// What stands behind `expectException`, by what the member's name continues with: nothing,
     /// `ALL`, or a network.
     exceptions: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DecodedJson {
+    block_access_list: Option<BlockAccessList>,
 }
 
 impl TestBlockJson {
@@ -274,7 +284,7 @@ impl TestBlockJson {
         } else {
             Expectation::Invalid(exception.map(|reason| reason.as_str().into()))
         };
-        TestBlock { rlp: self.rlp, expectation }
+        TestBlock { rlp: self.rlp, access_list: self.access_list, expectation }
     }
 }
 
@@ -291,11 +301,19 @@ impl<'de> Deserialize<'de> for TestBlockJson {
 
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut rlp = None;
+                let mut access_list = None;
                 let mut has_header = false;
                 let mut exceptions = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
                         "rlp" => rlp = Some(map.next_value()?),
+                        "blockAccessList" => access_list = map.next_value()?,
+                        // What an invalid block is made of.
+                        "rlp_decoded" => {
+                            let decoded: Option<DecodedJson> = map.next_value()?;
+                            let list = decoded.and_then(|decoded| decoded.block_access_list);
+                            access_list = access_list.or(list);
+                        }
                         "blockHeader" => {
                             has_header = map.next_value::<Option<de::IgnoredAny>>()?.is_some();
                         }
@@ -306,7 +324,7 @@ impl<'de> Deserialize<'de> for TestBlockJson {
                     }
                 }
                 let rlp = rlp.ok_or_else(|| de::Error::missing_field("rlp"))?;
-                Ok(TestBlockJson { rlp, has_header, exceptions })
+                Ok(TestBlockJson { rlp, access_list, has_header, exceptions })
             }
         }
 

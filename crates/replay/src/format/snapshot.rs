@@ -80,6 +80,7 @@ pub(super) fn decode<'a>(
         chain: chain.clone(),
         block,
         encoded_len: None,
+        access_list: None,
         ommers,
         parent_header: None,
         parent: ParentState::Snapshot(state),

@@ -62,6 +62,7 @@ pub(super) fn decode<'a>(
         chain: chain.clone(),
         block,
         encoded_len: Some(rlp.len()),
+        access_list: None,
         ommers: Ommers::Known,
         parent_header: Some(parent_header),
         parent: ParentState::Witness(parent),

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, U256};
 use warpline_chain::{BodyError, HeaderError, OmmerError};
 use warpline_primitives::{Account, MemoryState, RecoveredBlock};
 
-use crate::{BlockDecodeError, BlockInput, Origin, PostState, Proof, VerifyError};
+use crate::{BlockDecodeError, Origin, PostState, Proof, VerifyError};
 
 /// What became of one case.
 #[derive(Debug)]
@@ -46,8 +46,6 @@ pub enum BlockOutcome {
     Accepted(Proof),
     /// It broke a rule.
     Rejected(Arc<Rejection>),
-    /// It is to be rejected for breaking a rule that is not checked, and was left out.
-    Undecided(UndecidedReason),
     /// The case failed at it: see the verdict.
     Failed,
 }
@@ -57,18 +55,8 @@ pub enum BlockOutcome {
 pub enum Verdict {
     /// All blocks ended as they should, and so did the chain.
     Passed,
-    /// As passed, but for blocks that could not be judged.
-    Undecided(UndecidedReason),
     /// Something was not as it should be.
     Failed(Box<CaseFailure>),
-}
-
-/// Rules that are not checked, although a case depends on one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum UndecidedReason {
-    /// The block access list is wrong (EIP-7928).
-    #[error("block access lists are not checked")]
-    BlockAccessList,
 }
 
 /// Why a block was rejected.
@@ -205,18 +193,6 @@ impl BlockReport {
             executed: false,
             outcome: BlockOutcome::Failed,
         }
-    }
-}
-
-impl UndecidedReason {
-    /// Why a block that should have been rejected for `reason` may have been accepted rightly, as
-    /// far as the rules that are checked go.
-    pub(super) fn of(reason: Option<&str>, input: &BlockInput) -> Option<Self> {
-        // A list that is out of order counts as a wrong format of the block.
-        const REASONS: [&str; 3] = ["ACCESS_LIST", "INVALID_BAL_HASH", "INCORRECT_BLOCK_FORMAT"];
-        let lists = input.chain.block_access_lists_at(input.block.header.timestamp);
-        let about_lists = REASONS.iter().any(|name| reason.is_some_and(|text| text.contains(name)));
-        (lists && about_lists).then_some(Self::BlockAccessList)
     }
 }
 

@@ -104,6 +104,7 @@ impl<'a> BlockTree<'a> {
             chain,
             block,
             encoded_len: Some(test_block.rlp.len()),
+            access_list: test_block.access_list.clone(),
             ommers: Ommers::Known,
             parent_header,
             parent: ParentState::Complete(state),
