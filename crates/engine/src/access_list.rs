@@ -25,6 +25,8 @@ use alloy_primitives::{Address, U256};
 use revm::state::EvmState;
 use warpline_primitives::Account;
 
+use crate::BlockRules;
+
 pub(crate) use builder::ListBuilder;
 pub(crate) use claims::Claims;
 pub use error::{AccessListError, ListedChange, ListedField};
@@ -43,6 +45,17 @@ pub enum AccessListMode<'l> {
     /// Execute from this list and verify it: a list that is not exactly the block's makes the block
     /// invalid. Whether its hash is the header's is for the caller to compare.
     Verify(&'l [AccountChanges]),
+}
+
+impl AccessListMode<'_> {
+    /// Whether a list is built under `rules`.
+    pub(crate) const fn builds(&self, rules: &BlockRules) -> bool {
+        match self {
+            Self::Build => true,
+            Self::ByFork => rules.access_lists,
+            Self::Ignore | Self::Verify(_) => false,
+        }
+    }
 }
 
 /// A fee that was credited without the transaction looking at the beneficiary.

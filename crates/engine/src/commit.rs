@@ -20,9 +20,11 @@ pub(crate) struct Sinks<'o> {
 }
 
 impl<'o> Sinks<'o> {
-    /// `observer`, and a new access list.
-    pub(crate) fn building_list(observer: Option<&'o mut dyn CommitObserver>) -> Self {
-        Self { observer, list: ListSink::Builder(ListBuilder::default()) }
+    /// `observer`, and a new access list if one is wanted.
+    pub(crate) fn new(observer: Option<&'o mut dyn CommitObserver>, builds_list: bool) -> Self {
+        let list =
+            if builds_list { ListSink::Builder(ListBuilder::default()) } else { ListSink::Nobody };
+        Self { observer, list }
     }
 
     /// Whether it matters what the beneficiary's account is after each transaction.
@@ -178,6 +180,12 @@ pub(crate) struct BlockGas {
 }
 
 impl BlockGas {
+    /// How much gas is left for transactions.
+    pub(crate) fn available(&self, rules: &BlockRules) -> u64 {
+        let used = if rules.two_dimensional_gas { self.regular } else { self.cumulative };
+        rules.gas_limit.saturating_sub(used)
+    }
+
     /// Whether a transaction still fits.
     pub(crate) fn check(
         &self,
@@ -186,8 +194,7 @@ impl BlockGas {
         rules: &BlockRules,
     ) -> Result<(), InvalidBlock> {
         let gas_limit = tx.gas_limit();
-        let used = if rules.two_dimensional_gas { self.regular } else { self.cumulative };
-        let available = rules.gas_limit.saturating_sub(used);
+        let available = self.available(rules);
         if gas_limit.min(rules.transaction_gas_cap) > available {
             return Err(InvalidBlock::GasLimit { index, gas_limit, available });
         }

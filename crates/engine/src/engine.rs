@@ -10,16 +10,18 @@ use parking_lot::Mutex;
 use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSource};
 
 use crate::{
-    AccessListMode, BlockVm, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError,
-    InvalidBlock, PoolError, Strategy,
+    AccessListMode, BlockVm, Budget, BuiltBlock, EngineBug, EngineConfig, Ethereum, ExecuteOptions,
+    ExecutionError, InvalidBlock, PoolError, Strategy,
     access_list::{Claims, ListSink, from_list},
+    build::Admission,
+    cancel::EarlyEnd,
     commit::{Resumable, Sinks},
-    execute::{self, Job, Outcome, Resources},
+    execute::{self, Ended, Job, Outcome, Resources},
     memory::Memory,
     plan::Plan,
     pool::{Pool, panic_message},
     sequential,
-    vm::{CodeCache, reference},
+    vm::{CodeCache, EnvOf, reference},
 };
 
 /// Executes blocks. Cheap to clone; clones share workers and caches.
@@ -99,24 +101,63 @@ impl<V: BlockVm> Engine<V> {
         options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
         let ExecuteOptions { strategy, observer, access_list, cancellation } = options.into();
+        let early_end = EarlyEnd { cancellation, deadline: None };
+        contain(|| {
+            let env = &self.vm.env(block);
+            let job = self.job(block, source, env, early_end);
+            let sinks = match access_list {
+                AccessListMode::Verify(list) => {
+                    return self.run_from_list(job, strategy, list, observer);
+                }
+                mode => Sinks::new(observer, mode.builds(&job.rules)),
+            };
+            let admission = Admission::new(job.rules, None);
+            Ok(self.run(job, strategy, sinks, admission)?.output)
+        })
+    }
+
+    /// Builds a block from candidates: those transactions of `draft` that are valid one after the
+    /// other and fit into `budget`, in their order.
+    ///
+    /// `draft` is the block as far as it is known: the header says number, timestamp, beneficiary,
+    /// gas limit and fees; what it commits to is not looked at. An observer is shown the steps of
+    /// the block that is built, whose transactions are counted from 0. A cancellation ends the
+    /// block instead of calling it off, and access lists cannot be verified, only built.
+    ///
+    /// The block is the same for every strategy, thread count and timing, except that a deadline or
+    /// a cancellation may end it after any candidate.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), but for transactions: where a step around them makes every
+    /// block invalid, the state cannot be read, or the engine has a bug.
+    pub fn build<'o, S: StateSource>(
+        &self,
+        draft: &RecoveredBlock<V::Transaction>,
+        source: &S,
+        budget: Budget,
+        options: impl Into<ExecuteOptions<'o>>,
+    ) -> Result<BuiltBlock<V::Receipt>, ExecutionError<S::Error>> {
+        let ExecuteOptions { strategy, observer, access_list, cancellation } = options.into();
+        let early_end = EarlyEnd { cancellation, deadline: budget.deadline };
+        contain(|| {
+            let env = &self.vm.env(draft);
+            let mut job = self.job(draft, source, env, early_end);
+            job.rules.gas_limit = job.rules.gas_limit.min(budget.gas);
+            let sinks = Sinks::new(observer, access_list.builds(&job.rules));
+            let admission = Admission::new(job.rules, Some(budget));
+            Ok(self.run(job, strategy, sinks, admission)?.into_built())
+        })
+    }
+
+    fn job<'b, S: StateSource>(
+        &'b self,
+        block: &'b RecoveredBlock<V::Transaction>,
+        source: &'b S,
+        env: &'b EnvOf<V>,
+        early_end: EarlyEnd<'b>,
+    ) -> Job<'b, V, S> {
         let codes = &self.shared.codes;
-        let env = &self.vm.env(block);
-        let rules = self.vm.rules(env);
-        let job = Job { vm: &self.vm, block, source, env, rules, codes, cancellation };
-        // Workers catch their own panics. Everything else runs on this thread, and a source or an
-        // observer may panic here just as well.
-        let run = || match access_list {
-            AccessListMode::Verify(list) => self.run_from_list(job, strategy, list, observer),
-            AccessListMode::Build => self.run(job, strategy, Sinks::building_list(observer)),
-            AccessListMode::ByFork if rules.access_lists => {
-                self.run(job, strategy, Sinks::building_list(observer))
-            }
-            AccessListMode::ByFork | AccessListMode::Ignore => {
-                self.run(job, strategy, Sinks { observer, list: ListSink::Nobody })
-            }
-        };
-        catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()))
+        Job { vm: &self.vm, block, source, env, rules: self.vm.rules(env), codes, early_end }
     }
 
     /// Executes without knowing anything of the block beforehand.
@@ -125,12 +166,12 @@ impl<V: BlockVm> Engine<V> {
         job: Job<'_, V, S>,
         strategy: Strategy,
         sinks: Sinks<'_>,
-    ) -> Outcome<V, S> {
+        admission: Admission,
+    ) -> Ended<V, S> {
         match plan(job.block, strategy, self.threads()) {
-            None => sequential::execute(job, sinks),
-            Some(plan) => {
-                self.with_memory(|resources| execute::execute(job, plan, resources, sinks))
-            }
+            None => sequential::execute(job, sinks, admission),
+            Some(plan) => self
+                .with_memory(|resources| execute::execute(job, plan, resources, sinks, admission)),
         }
     }
 
@@ -163,7 +204,8 @@ impl<V: BlockVm> Engine<V> {
             claims.forget_accesses();
         }
         let sinks = Sinks { observer: resume(&mut observer), list: ListSink::Verifier(&claims, 0) };
-        self.run(job, strategy, sinks)
+        let admission = Admission::new(job.rules, None);
+        Ok(self.run(job, strategy, sinks, admission)?.output)
     }
 
     /// Runs `work` on the pool with a memory that is fresh, and empties it afterwards.
@@ -195,6 +237,15 @@ fn plan<T: alloy_consensus::Transaction>(
             plan.pays(width).then_some((plan, width))
         }
     }
+}
+
+/// Runs `work`, and reports a panic as what it is. Workers catch their own; everything else runs on
+/// the calling thread, where a source or an observer may panic just as well.
+fn contain<T, E>(
+    work: impl FnOnce() -> Result<T, ExecutionError<E>>,
+) -> Result<T, ExecutionError<E>> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()))
 }
 
 /// The observer of one attempt to execute a block.

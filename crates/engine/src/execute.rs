@@ -12,13 +12,17 @@ use warpline_primitives::{
 };
 
 use crate::{
-    BlockRules, Cancellation, EngineBug, ExecutionError, InvalidBlock,
-    commit::{BlockGas, Fees, Sinks},
+    BlockRules, BuildEnd, EngineBug, ExecutionError, InvalidBlock,
+    build::{Admission, Finished},
+    cancel::EarlyEnd,
+    commit::{Fees, Sinks},
     memory::{AccountRef, Memory, ReadSet, Reader, Version},
     plan::Plan,
     pool::{Pool, panic_message},
     scheduler::Scheduler,
-    vm::{BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written, load},
+    vm::{
+        BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written, load, take_back,
+    },
     worker::Worker,
 };
 
@@ -30,7 +34,7 @@ pub(crate) struct Job<'b, V: BlockVm, S> {
     pub(crate) env: &'b EnvOf<V>,
     pub(crate) rules: BlockRules,
     pub(crate) codes: &'b CodeCache,
-    pub(crate) cancellation: Option<&'b Cancellation>,
+    pub(crate) early_end: EarlyEnd<'b>,
 }
 
 impl<V: BlockVm, S> Clone for Job<'_, V, S> {
@@ -42,12 +46,10 @@ impl<V: BlockVm, S> Clone for Job<'_, V, S> {
 impl<V: BlockVm, S> Copy for Job<'_, V, S> {}
 
 impl<V: BlockVm, S: StateSource> Job<'_, V, S> {
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancellation.is_some_and(Cancellation::is_cancelled)
-    }
-
-    pub(crate) fn check_cancelled(&self) -> Result<(), ExecutionError<S::Error>> {
-        if self.is_cancelled() { Err(ExecutionError::Cancelled) } else { Ok(()) }
+    /// The length of the transaction at `index`, where it matters.
+    pub(crate) fn encoded_len(&self, index: usize, admission: &Admission) -> usize {
+        let building = admission.building.is_some();
+        if building { self.vm.encoded_len(&self.block.transactions[index]) } else { 0 }
     }
 }
 
@@ -96,16 +98,33 @@ pub(crate) struct Done<R> {
 
 /// What the commits so far add up to. Locked by the holder of the commit role.
 pub(crate) struct Committed<'o, R, E> {
-    pub(crate) gas: BlockGas,
+    pub(crate) admission: Admission,
     pub(crate) fees: Fees,
     pub(crate) receipts: Vec<R>,
     pub(crate) sinks: Sinks<'o>,
+    /// Why a block that is built ends before the candidates do.
+    pub(crate) end: Option<BuildEnd>,
     pub(crate) error: Option<ExecutionError<E>>,
+}
+
+impl<R, E> Committed<'_, R, E> {
+    /// Ends a block that is built, and calls off one that was given.
+    pub(crate) fn end_early(&mut self, end: BuildEnd) {
+        if self.admission.building.is_some() {
+            self.end.get_or_insert(end);
+        } else {
+            self.error.get_or_insert(ExecutionError::Cancelled);
+        }
+    }
 }
 
 /// The result of a block, or why there is none.
 pub(crate) type Outcome<V, S> =
     Result<BlockOutput<<V as BlockVm>::Receipt>, ExecutionError<<S as StateSource>::Error>>;
+
+/// As [`Outcome`], with what became of a block that was to be built.
+pub(crate) type Ended<V, S> =
+    Result<Finished<<V as BlockVm>::Receipt>, ExecutionError<<S as StateSource>::Error>>;
 
 /// What a parallel execution borrows from its engine.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +145,8 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     (plan, width): (Plan, usize),
     Resources { pool, memory }: Resources<'_>,
     mut sinks: Sinks<'_>,
-) -> Outcome<V, S> {
+    admission: Admission,
+) -> Ended<V, S> {
     let Job { vm, block, rules, .. } = job;
     let transactions = block.transactions.len();
     let run = Run {
@@ -141,10 +161,11 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     run.step(0, CommitStep::PreBlock, &mut sinks, |evm| vm.pre_block(evm, block))?;
 
     let committed = Mutex::new(Committed {
-        gas: BlockGas::default(),
+        admission,
         fees: Fees::none(rules.deletes_empty_accounts),
         receipts: Vec::with_capacity(transactions),
         sinks,
+        end: None,
         error: None,
     });
     let counts = Mutex::new(WorkCounts::default());
@@ -162,12 +183,17 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
             committed.lock().error.get_or_insert(bug.into());
         }
     });
-    let Committed { gas, fees, receipts, mut sinks, error } = committed.into_inner();
+    let Committed { admission, fees, receipts, mut sinks, end, error } = committed.into_inner();
     if let Some(error) = error {
         return Err(error);
     }
-    if receipts.len() != transactions {
-        return Err(EngineBug::Stalled { committed: receipts.len(), transactions }.into());
+    let committed = run.scheduler.committed() as usize;
+    match end {
+        None if committed < transactions => {
+            return Err(EngineBug::Stalled { committed, transactions }.into());
+        }
+        None => {}
+        Some(_) => run.retract(committed),
     }
 
     run.pay_fees(&fees)?;
@@ -178,7 +204,8 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     let mut work = counts.into_inner();
     work.reexecutions = work.executions.saturating_sub(transactions as u64);
     work.width = width;
-    Ok(BlockOutput {
+    let gas = admission.gas;
+    let output = BlockOutput {
         receipts,
         state: memory.diff(pool, width),
         requests,
@@ -186,15 +213,24 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         blob_gas_used: gas.blob(),
         access_list: sinks.finish()?,
         work,
-    })
+    };
+    let end = end.unwrap_or(BuildEnd::NoMoreCandidates);
+    Ok(Finished { output, end, building: admission.building })
 }
 
 impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     /// An EVM over this block's memory.
     pub(crate) fn evm(&self) -> EvmOf<V, WorkerDb<'_, S>> {
-        let Job { vm, source, codes, env, rules, .. } = self.job;
-        let db = WorkerDb::new(self.memory, codes, &self.scheduler, source, rules.beneficiary);
-        vm.factory().create_evm(db, env.clone())
+        let Job { vm, env, .. } = self.job;
+        vm.factory().create_evm(WorkerDb::new(self), env.clone())
+    }
+
+    /// Takes back what the transactions from `first` on wrote. No worker is at work any more.
+    fn retract(&self, first: usize) {
+        for (index, record) in self.records.iter().enumerate().skip(first) {
+            let written = std::mem::take(&mut record.lock().written);
+            take_back(self.memory, version_of(index), written, &mut Vec::new());
+        }
     }
 
     /// The version of what comes after the last transaction.

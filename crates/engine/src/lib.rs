@@ -42,6 +42,7 @@
 //! ```
 
 mod access_list;
+mod build;
 mod cancel;
 mod commit;
 mod config;
@@ -57,6 +58,7 @@ mod vm;
 mod worker;
 
 pub use access_list::{AccessListError, AccessListMode, ListedChange, ListedField};
+pub use build::{Budget, BuildEnd, BuiltBlock, SkipReason, Skipped};
 pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;

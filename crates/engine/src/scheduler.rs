@@ -106,7 +106,12 @@ impl Scheduler {
 
     /// Whether all is done, or was called off.
     pub(crate) fn is_over(&self) -> bool {
-        self.halted.load(Acquire) || self.committed() == self.len()
+        self.is_halted() || self.committed() == self.len()
+    }
+
+    /// Whether everything was called off.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted.load(Acquire)
     }
 
     /// Calls everything off.

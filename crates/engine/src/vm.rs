@@ -14,7 +14,7 @@ pub(crate) mod reference;
 mod source;
 
 use alloy_consensus::transaction::Recovered;
-use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, block::BlockExecutionError};
+use alloy_evm::{Database, Evm, EvmEnv, EvmError, EvmFactory, block::BlockExecutionError};
 use alloy_primitives::{Address, U256};
 use revm::{
     DatabaseCommit, context::result::ExecutionResult, inspector::NoOpInspector, state::EvmState,
@@ -23,11 +23,13 @@ use warpline_primitives::{Account, RecoveredBlock};
 
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, new_code};
 pub(crate) use code::CodeCache;
-pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish};
+pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
 pub(crate) use eip7610::{account_id, must_ask, name_of};
 pub use ethereum::{Ethereum, SystemContractMissing};
 pub use evm::{DeferringEvm, DeferringEvmFactory};
 pub use source::RevmSource;
+
+use crate::{EngineBug, InvalidBlock};
 
 /// The EVM type a [`BlockVm`] builds over the database `DB`.
 pub type EvmOf<V, DB> = <<V as BlockVm>::Factory as EvmFactory>::Evm<DB, NoOpInspector>;
@@ -52,6 +54,17 @@ pub struct Transacted<H> {
     /// The beneficiary's fee in wei where it is *not* part of [`state`](Self::state); `None` where
     /// it is (or where the chain pays no fee at all).
     pub deferred_fee: Option<U256>,
+}
+
+/// Why a transaction could not be executed: it breaks a rule, or else the virtual machine is broken.
+pub(crate) fn refusal<E: EvmError + 'static>(
+    index: usize,
+    error: E,
+) -> Result<InvalidBlock, EngineBug> {
+    match error.try_into_invalid_tx_err() {
+        Ok(error) => Ok(InvalidBlock::Transaction { index, error: Box::new(error) }),
+        Err(error) => Err(EngineBug::Vm { index, error: Box::new(error) }),
+    }
 }
 
 /// What the commit needs to know of a block's rules.
@@ -131,6 +144,13 @@ pub trait BlockVm: Clone + std::fmt::Debug + Send + Sync + 'static {
         tx: &Recovered<Self::Transaction>,
         result: ExecutionResult<HaltOf<Self>>,
     ) -> Self::Receipt;
+
+    /// The length of a transaction in an encoded block, in bytes: what a [`Budget`](crate::Budget)
+    /// counts. The default says nothing, so that no budget of bytes is ever used up.
+    fn encoded_len(&self, tx: &Recovered<Self::Transaction>) -> usize {
+        let _ = tx;
+        0
+    }
 
     /// Sets the gas used by the block up to and including the receipt's transaction.
     fn set_cumulative_gas(receipt: &mut Self::Receipt, gas: u64);

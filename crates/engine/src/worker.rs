@@ -1,20 +1,20 @@
 //! One worker: executes transactions, and commits them when it holds the commit role.
 
-use alloy_evm::{Evm, EvmError};
+use alloy_evm::Evm;
 use alloy_primitives::U256;
 use parking_lot::Mutex;
 use revm::state::EvmState;
 use warpline_primitives::{StateSource, WorkCounts};
 
 use crate::{
-    EngineBug, ExecutionError, InvalidBlock,
+    BuildEnd, EngineBug, ExecutionError,
     access_list::FeePayment,
     execute::{Committed, Done, Run, version_of},
     memory::Version,
     scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY},
     vm::{
         BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
-        diff_of, publish,
+        diff_of, publish, refusal, take_back,
     },
 };
 
@@ -55,8 +55,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         // A transaction that this worker set free: its inputs are in this worker's caches.
         let mut mine = None;
         while !scheduler.is_over() {
-            if self.run.job.is_cancelled() {
-                self.committed.lock().error.get_or_insert(ExecutionError::Cancelled);
+            if let Some(end) = self.run.job.early_end.reason() {
+                self.committed.lock().end_early(end);
                 scheduler.halt();
                 break;
             }
@@ -106,7 +106,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                     }
                     continue;
                 }
-                Ended::Interrupted(Interruption::AwaitsCommit) => {
+                Ended::Interrupted(Interruption::AwaitsCommit | Interruption::Halted) => {
                     scheduler.release(tx);
                     return None;
                 }
@@ -199,15 +199,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 journal: if run.listed { state } else { EvmState::default() },
             })
         });
-        for at in earlier {
-            if record.written.contains(&at) {
-                continue;
-            }
-            match at {
-                Written::Account(at) => run.memory.remove_account(at, version, &mut self.suspects),
-                Written::Slot(at) => run.memory.remove_slot(at, version, &mut self.suspects),
-            }
-        }
+        let again = |at: &Written| record.written.contains(at);
+        let not_again = earlier.into_iter().filter(|at| !again(at));
+        take_back(run.memory, version, not_again, &mut self.suspects);
     }
 
     /// Whether `tx`, which this worker owns, would read the same again.
@@ -225,66 +219,97 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
 
     /// Commits what can be committed, in block order.
     fn commit(&mut self, role: &CommitRole<'_>) -> Result<(), ExecutionError<S::Error>> {
-        let run = self.run;
+        let scheduler = &self.run.scheduler;
         let committed = self.committed;
         let mut committed = committed.lock();
-        while let Some((tx, claim)) = role.begin() {
-            let index = tx as usize;
+        while !scheduler.is_over() {
+            let end = self.run.job.early_end.reason();
+            let end = end.or_else(|| committed.admission.is_full().then_some(BuildEnd::Full));
+            if let Some(end) = end {
+                committed.end_early(end);
+                scheduler.halt();
+                return Ok(());
+            }
+            let Some((tx, claim)) = role.begin() else { return Ok(()) };
             let keep = match claim {
                 CommitClaim::Busy => return Ok(()),
                 CommitClaim::Pending => false,
-                CommitClaim::Executed => {
-                    let keep = run.records[index].lock().done.is_some() && self.reads_hold(tx);
-                    if !keep {
-                        role.restart(tx);
-                    }
-                    keep
-                }
+                CommitClaim::Executed => self.validate(role, tx),
             };
-            committed.gas.check(
-                index,
-                run.job.block.transactions[index].inner(),
-                &run.job.rules,
-            )?;
-            if !keep {
-                self.execute_finally(tx, &committed)?;
+            self.commit_one(tx, keep, &mut committed)?;
+            if committed.end.is_some() || committed.error.is_some() {
+                scheduler.halt();
+                return Ok(());
             }
-            let Some(done) = std::mem::take(&mut *run.records[index].lock()).done else {
-                return Err(EngineBug::FinalReadInterrupted { index }.into());
-            };
-            self.finalise(index, *done, &mut committed)?;
             let freed = role.commit(tx);
             if !freed.is_empty() {
-                run.scheduler.push(freed);
+                scheduler.push(freed);
             }
             self.send_to_suspects();
         }
         Ok(())
     }
 
-    /// Executes `tx` with everything before it committed: whatever comes out is the truth.
-    fn execute_finally(
+    /// Whether the execution of `tx`, next in line, stands. If not, it is open again.
+    fn validate(&mut self, role: &CommitRole<'_>, tx: u32) -> bool {
+        let done = self.run.records[tx as usize].lock().done.is_some();
+        let stands = done && self.reads_hold(tx);
+        if !stands {
+            role.restart(tx);
+        }
+        stands
+    }
+
+    /// Makes `tx`, next in line, part of the block, or skips it where that is allowed. Its
+    /// execution is to be kept as it is, or there is none that counts.
+    fn commit_one(
         &mut self,
         tx: u32,
-        committed: &Committed<'o, V::Receipt, S::Error>,
+        keep: bool,
+        committed: &mut Committed<'o, V::Receipt, S::Error>,
     ) -> Result<(), ExecutionError<S::Error>> {
         let index = tx as usize;
-        match self.execute(tx, Mode::Final(committed.fees)) {
-            Ended::Done(transacted) => {
-                self.keep(tx, Some(transacted));
-                Ok(())
-            }
-            Ended::Interrupted(Interruption::Source(error)) => {
-                Err(ExecutionError::StateRead(error))
-            }
-            Ended::Interrupted(Interruption::Blocked(_) | Interruption::AwaitsCommit) => {
-                Err(EngineBug::FinalReadInterrupted { index }.into())
-            }
-            Ended::Failed(error) => Err(match error.try_into_invalid_tx_err() {
-                Ok(error) => InvalidBlock::Transaction { index, error: Box::new(error) }.into(),
-                Err(error) => EngineBug::Vm { index, error: Box::new(error) }.into(),
-            }),
+        let job = &self.run.job;
+        let bytes = job.encoded_len(index, &committed.admission);
+        if !committed.admission.admit(index, job.block.transactions[index].inner(), bytes)? {
+            self.withdraw(tx);
+            return Ok(());
         }
+        if !keep {
+            match self.execute(tx, Mode::Final(committed.fees)) {
+                Ended::Done(transacted) => self.keep(tx, Some(transacted)),
+                Ended::Interrupted(Interruption::Source(error)) => {
+                    return Err(ExecutionError::StateRead(error));
+                }
+                Ended::Interrupted(Interruption::Halted) => {
+                    let end = job.early_end.reason().unwrap_or(BuildEnd::Cancelled);
+                    committed.end_early(end);
+                    return Ok(());
+                }
+                Ended::Interrupted(Interruption::Blocked(_) | Interruption::AwaitsCommit) => {
+                    return Err(EngineBug::FinalReadInterrupted { index }.into());
+                }
+                Ended::Failed(error) => {
+                    let error = refusal(index, error)?;
+                    committed.admission.refuse(index, error)?;
+                    self.withdraw(tx);
+                    return Ok(());
+                }
+            }
+        }
+        let Some(done) = std::mem::take(&mut *self.run.records[index].lock()).done else {
+            return Err(EngineBug::FinalReadInterrupted { index }.into());
+        };
+        self.finalise(index, *done, committed)?;
+        committed.admission.include(index, bytes);
+        Ok(())
+    }
+
+    /// Takes back what `tx` wrote: it is not part of the block.
+    fn withdraw(&mut self, tx: u32) {
+        let record = std::mem::take(&mut *self.run.records[tx as usize].lock());
+        let version = version_of(tx as usize);
+        take_back(self.run.memory, version, record.written, &mut self.suspects);
     }
 
     /// Accounts for the transaction at `index`, whose result is final.
@@ -296,8 +321,10 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     ) -> Result<(), ExecutionError<S::Error>> {
         let run = self.run;
         let Done { mut receipt, gas, deferred_fee, wrote_beneficiary, changes, journal } = done;
-        let cumulative = committed.gas.add(&gas, run.job.block.transactions[index].inner());
+        let tx = run.job.block.transactions[index].inner();
+        let cumulative = committed.admission.gas.add(&gas, tx);
         V::set_cumulative_gas(&mut receipt, cumulative);
+        let position = committed.receipts.len();
         committed.receipts.push(receipt);
         if wrote_beneficiary {
             committed.fees.clear();
@@ -316,7 +343,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             }
             None => None,
         };
-        committed.sinks.transaction(index, &journal, changes, fee)?;
+        committed.sinks.transaction(position, &journal, changes, fee)?;
         Ok(())
     }
 

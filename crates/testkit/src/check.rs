@@ -8,14 +8,16 @@ use std::{
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use warpline_chain::ChainSpec;
 use warpline_engine::{
-    AccessListMode, Engine, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock,
-    Strategy,
+    AccessListMode, Budget, BuildEnd, Engine, EngineConfig, Ethereum, ExecuteOptions,
+    ExecutionError, InvalidBlock, Strategy,
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
 };
 
-use crate::{Outcome, SlowSource, full_state, lists::ListCheck, source::pause, watchdog::within};
+use crate::{
+    BuildCheck, Outcome, SlowSource, full_state, lists::ListCheck, source::pause, watchdog::within,
+};
 
 /// How long all executions of one block may take together.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -165,7 +167,29 @@ impl Check<'_> {
                 check.run(&sequential, &steps, list);
             }
         }
+        self.assert_builds(&sequential);
         outcome
+    }
+
+    /// Building the block from its transactions gives the block itself, or what is valid of it.
+    fn assert_builds(&self, expected: &Executed<MissingState>) {
+        let budget = Budget::default();
+        let check = BuildCheck { draft: self.block, state: self.state, budget };
+        let Engines([one, two, eight]) = self.engines;
+        match (check.run([(one, 1), (two, 2), (eight, 8)]), expected) {
+            (Ok(built), Ok(expected)) if built.end == BuildEnd::NoMoreCandidates => {
+                assert!(built.skipped.is_empty(), "a valid transaction is skipped: {built:?}");
+                if let Err(mismatch) = expected.compare(&built.output) {
+                    panic!("building a valid block differs from executing it: {mismatch}");
+                }
+            }
+            (Ok(built), Ok(_)) => assert_eq!(built.end, BuildEnd::Full, "{built:?}"),
+            (Ok(built), Err(_)) => assert!(!built.skipped.is_empty(), "{built:?}"),
+            (Err(error), expected) => {
+                assert!(error.contains("system step"), "{error}");
+                assert!(expected.is_err(), "a valid block cannot be built: {error}");
+            }
+        }
     }
 
     fn sequentially(&self) -> Executed<MissingState> {

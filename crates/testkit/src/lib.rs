@@ -25,6 +25,7 @@
 //! [`Engine::execute_reference`]: warpline_engine::Engine::execute_reference
 
 mod asm;
+mod builds;
 mod case;
 mod check;
 mod lists;
@@ -34,6 +35,7 @@ mod tx;
 mod watchdog;
 
 pub use asm::{Asm, create2_address, deployer, op};
+pub use builds::{BuildCheck, assert_same as assert_same_build, built_block};
 pub use case::{BASE_FEE, BENEFICIARY, BLOCK_NUMBER, Case, GAS_PRICE, TIP, account, ether};
 pub use check::{Engines, Observed, Plan, check_block, reference_invalid_index};
 pub use outcome::{Outcome, full_state};

@@ -133,7 +133,7 @@ impl<V: BlockVm, S: StateSource> ClaimedDb<'_, '_, V, S> {
         read: impl FnOnce(&ClaimedState<'_, S>, u64) -> Result<T, S::Error>,
     ) -> Result<T, Interrupted> {
         // Relaxed: who misses a failure works in vain a little longer.
-        if self.failed.load(Relaxed) < self.transaction || self.job.is_cancelled() {
+        if self.failed.load(Relaxed) < self.transaction || self.job.early_end.reason().is_some() {
             self.interruption = Some(Interruption::Overtaken);
             return Err(Interrupted);
         }

@@ -17,7 +17,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use alloy_evm::{Evm, EvmError, EvmFactory, block::BlockExecutionError};
+use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
 use alloy_primitives::{Address, U256};
 use parking_lot::Mutex;
 use revm::{context::result::ResultGas, state::EvmState};
@@ -34,7 +34,7 @@ use crate::{
     memory::Version,
     pool::panic_message,
     sequential::{Overlay, end_step},
-    vm::{BlockVm, EvmOf, Transacted, classify, diff_of},
+    vm::{BlockVm, EvmOf, Transacted, classify, diff_of, refusal},
 };
 
 /// Why a step's result is not taken.
@@ -234,12 +234,7 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
                 return Err(match evm.db_mut().interruption.take() {
                     Some(Interruption::Source(error)) => ExecutionError::StateRead(error).into(),
                     Some(Interruption::Overtaken) => Stop::Overtaken,
-                    None => match error.try_into_invalid_tx_err() {
-                        Ok(error) => {
-                            InvalidBlock::Transaction { index, error: Box::new(error) }.into()
-                        }
-                        Err(error) => EngineBug::Vm { index, error: Box::new(error) }.into(),
-                    },
+                    None => refusal(index, error)?.into(),
                 });
             }
         };

@@ -14,7 +14,10 @@ use super::{
     BlockDb, CodeCache, Commit, account_id, changed_slots, classify, must_ask, name_of, new_code,
 };
 use crate::{
+    BlockVm,
+    cancel::EarlyEnd,
     commit::Fees,
+    execute::{Job, Run},
     memory::{AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version},
     scheduler::Scheduler,
 };
@@ -35,6 +38,8 @@ pub(crate) enum Interruption<E> {
     Blocked(Version),
     /// The beneficiary's balance is known only once everything before is committed.
     AwaitsCommit,
+    /// Nobody is interested in the transaction any more.
+    Halted,
 }
 
 /// How the database reads and whether it remembers.
@@ -57,6 +62,7 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     scheduler: &'b Scheduler,
     source: &'b S,
     beneficiary: Address,
+    early_end: EarlyEnd<'b>,
     version: Version,
     mode: Mode,
     /// A version of interest, and whether anything of it was read.
@@ -69,19 +75,15 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
 }
 
 impl<'b, S: StateSource> WorkerDb<'b, S> {
-    pub(crate) fn new(
-        memory: &'b Memory,
-        codes: &'b CodeCache,
-        scheduler: &'b Scheduler,
-        source: &'b S,
-        beneficiary: Address,
-    ) -> Self {
+    pub(crate) fn new<V: BlockVm>(run: &'b Run<'b, V, S>) -> Self {
+        let Job { source, codes, rules, early_end, .. } = run.job;
         Self {
-            memory,
+            memory: run.memory,
             codes,
-            scheduler,
+            scheduler: &run.scheduler,
             source,
-            beneficiary,
+            beneficiary: rules.beneficiary,
+            early_end,
             version: 0,
             mode: Mode::Step,
             watched: None,
@@ -159,7 +161,19 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         (!settled).then_some(writer)
     }
 
+    /// Interrupts a transaction that nobody is interested in any more, so that neither a
+    /// cancellation nor a failure elsewhere has to wait for its end.
+    fn check_halted(&mut self) -> Result<(), Interrupted> {
+        let halted = match self.mode {
+            Mode::Speculative => self.scheduler.is_halted() || self.early_end.reason().is_some(),
+            Mode::Final(_) => self.early_end.reason().is_some(),
+            Mode::Step => false,
+        };
+        if halted { self.interrupt(Interruption::Halted) } else { Ok(()) }
+    }
+
     fn read_account(&mut self, address: Address) -> Result<SeenAccount, Interrupted> {
+        self.check_halted()?;
         if self.mode == Mode::Speculative && address == self.beneficiary {
             return self.interrupt(Interruption::AwaitsCommit);
         }
@@ -188,6 +202,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         account: AccountRef,
         slot: U256,
     ) -> Result<U256, Interrupted> {
+        self.check_halted()?;
         let source = self.source;
         let load = || source.storage(address, slot);
         let (at, seen) = match self.memory.slot(account, slot, self.reader(), load) {
@@ -326,6 +341,21 @@ pub(crate) fn publish(
             for (slot, value) in slots {
                 written(Written::Slot(memory.write_slot(at, slot, version, value, suspects)));
             }
+        }
+    }
+}
+
+/// Takes back what the transaction of `version` wrote.
+pub(crate) fn take_back(
+    memory: &Memory,
+    version: Version,
+    written: impl IntoIterator<Item = Written>,
+    suspects: &mut Vec<Version>,
+) {
+    for at in written {
+        match at {
+            Written::Account(at) => memory.remove_account(at, version, suspects),
+            Written::Slot(at) => memory.remove_slot(at, version, suspects),
         }
     }
 }

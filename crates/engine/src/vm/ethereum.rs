@@ -21,6 +21,7 @@ use alloy_evm::{
 };
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
+use alloy_rlp::Encodable;
 use revm::{
     context::{
         Cfg, TxEnv,
@@ -130,6 +131,10 @@ impl BlockVm for Ethereum {
             logs: result.into_logs(),
         };
         envelope(tx.tx_type(), receipt)
+    }
+
+    fn encoded_len(&self, tx: &Recovered<Transaction>) -> usize {
+        tx.inner().length()
     }
 
     fn set_cumulative_gas(receipt: &mut Receipt, gas: u64) {
