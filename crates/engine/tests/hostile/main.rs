@@ -8,6 +8,7 @@ mod creating;
 mod delegation;
 mod destroying;
 mod emptiness;
+mod lists;
 mod nonces;
 mod shapes;
 mod storage;
