@@ -3,7 +3,8 @@
 //! [`generate`] makes a block of any size in which the transactions share as much, or as little,
 //! as its [`Workload`] says. [`default_chain`] is a short chain of small, truly signed blocks in
 //! which a bit of everything happens. The contracts they call are our own, and live with their
-//! compiled form in `contracts/`.
+//! compiled form in `contracts/`. [`Random`] makes the choices, and whichever else must be random
+//! and yet the same in every run.
 //!
 //! ```
 //! use warpline_primitives::StateSource as _;
@@ -30,5 +31,6 @@ mod workload;
 pub use default_chain::{DefaultChain, SealedCase, default_chain};
 pub use generate::{GeneratedBlock, generate};
 pub use genesis::{BENEFICIARY, CHAIN_ID, chain, next_header};
+pub use random::Random;
 pub use seal::seal;
 pub use workload::{Size, UnknownWorkload, Workload};

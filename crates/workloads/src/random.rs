@@ -7,12 +7,13 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, seedable, and good enough to vary a workload.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The generator that `seed` starts.
+    pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
@@ -30,8 +31,11 @@ impl Random {
         self.next() % bound
     }
 
-    /// An index below `bound`, which must not be zero.
-    pub(crate) fn index(&mut self, bound: usize) -> usize {
+    /// An index below `bound`.
+    ///
+    /// # Panics
+    /// When `bound` is zero.
+    pub fn index(&mut self, bound: usize) -> usize {
         let index = self.below(bound as u64);
         usize::try_from(index).expect("it is below a usize")
     }
