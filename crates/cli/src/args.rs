@@ -122,6 +122,12 @@ pub(crate) enum Mode {
     Sequential,
 }
 
+/// The paths as a message names them.
+pub(crate) fn list(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
+}
+
 fn workload_parser() -> impl clap::builder::TypedValueParser<Value = Workload> {
     use clap::builder::TypedValueParser as _;
     let names = Workload::ALL.map(|workload| {

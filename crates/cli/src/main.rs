@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod compare;
 mod json;
 mod measure;
 mod replay;

@@ -10,9 +10,9 @@ use warpline_replay::{BlockInput, ChainTest, Input, Inputs, Verdict, run_chain_t
 
 use crate::{
     FAILURE, SUCCESS, UNUSABLE,
-    args::{Mode, ReplayArgs},
+    args::{ReplayArgs, list},
     json::{BlockRow, EngineInfo, ReplayReport, Target, TestFailure, Tests, Unusable},
-    table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, megagas, millis},
+    table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, failed_case, megagas, millis},
 };
 
 /// Runs the command and returns the exit status.
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
                 let (case, network) = (report.origin.to_string(), report.network);
                 let reason = failure.to_string();
                 tests.failed += 1;
-                let line = format!("{} {case} [{network}]: {reason}", Styled(BAD, "failed"));
+                let line = failed_case(&case, &network, &reason);
                 tests.failures.push(TestFailure { case, network, reason });
                 self.print(line)?;
             }
@@ -210,19 +210,5 @@ impl<'a> Session<'a> {
             anyhow::bail!("no blocks in {}", list(&self.args.inputs));
         }
         Ok(code)
-    }
-}
-
-fn list(paths: &[std::path::PathBuf]) -> String {
-    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-    names.join(", ")
-}
-
-/// Whether the mode runs the block sequentially and in parallel.
-pub(crate) const fn ways(mode: Mode) -> (bool, bool) {
-    match mode {
-        Mode::Compare => (true, true),
-        Mode::Parallel => (false, true),
-        Mode::Sequential => (true, false),
     }
 }

@@ -69,6 +69,15 @@ pub(crate) fn megagas(gas: u64) -> String {
     format!("{:.2}", gas as f64 / 1e6)
 }
 
+/// The line for a case that failed.
+pub(crate) fn failed_case(
+    case: impl fmt::Display,
+    network: &str,
+    reason: impl fmt::Display,
+) -> String {
+    format!("{} {case} [{network}]: {reason}", Styled(BAD, "failed"))
+}
+
 /// Reports an error that ends the command.
 pub(crate) fn complain(error: &anyhow::Error) {
     let _ = writeln!(anstream::stderr(), "{}: {error:#}", Styled(BAD, "error"));

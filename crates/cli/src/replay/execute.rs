@@ -1,4 +1,4 @@
-//! One block executed the ways that the mode asks for, compared and proven.
+//! The row of a block: executed the ways that the mode asks for, compared and proven.
 
 use std::error::Error;
 
@@ -9,28 +9,12 @@ use warpline_replay::{
     ProofLimit,
 };
 
-use super::ways;
 use crate::{
     args::{Mode, ReplayArgs},
+    compare::{self, Comparison},
     json::BlockRow,
-    measure::{Sides, Subject, Timed, ms},
+    measure::{Sides, Subject, ms},
 };
-
-/// Both ways of executing a block gave something else.
-#[derive(Debug, thiserror::Error)]
-enum Disagreement {
-    #[error("parallel differs from sequential: {0}")]
-    Output(#[from] warpline_primitives::OutputMismatch),
-    #[error("sequential succeeds, parallel fails: {0}")]
-    ParallelFails(#[source] ExecutionError<ParentStateError>),
-    #[error("sequential fails, parallel succeeds: {0}")]
-    SequentialFails(#[source] ExecutionError<ParentStateError>),
-    #[error("sequential fails with {sequential}, parallel with {parallel}")]
-    OtherError {
-        sequential: ExecutionError<ParentStateError>,
-        parallel: ExecutionError<ParentStateError>,
-    },
-}
 
 /// The row of a block before anything is known of its execution.
 fn row_of(input: &BlockInput) -> BlockRow {
@@ -59,7 +43,7 @@ pub(crate) fn verified_row(
     }
     let subject = Subject { engine, block: &input.block, state: &input.parent };
     let cold = subject.once(Strategy::Auto).ok().map(|timed| ms(timed.took));
-    let output = match both_ways(engine, input, args, Strategy::Auto, &mut row) {
+    let output = match row.take(compare::both_ways(engine, input, args.mode, Strategy::Auto)) {
         Ok(output) => output,
         Err(error) => {
             row.error = Some(error.to_string());
@@ -94,8 +78,7 @@ fn roots(
     Ok(Some(roots))
 }
 
-/// Executes the block of a blockchain test. In parallel it runs on all workers, however small it
-/// is: such tests are there to find mistakes.
+/// Executes the block of a blockchain test.
 pub(crate) fn test_row(
     engine: &Engine<Ethereum>,
     input: &BlockInput,
@@ -103,79 +86,9 @@ pub(crate) fn test_row(
     observer: Option<&mut dyn CommitObserver>,
 ) -> (BlockRow, Result<BlockOutput, CaseError>) {
     let mut row = row_of(input);
-    let strategy = Strategy::Parallel(engine.threads());
-    let result = both_ways(engine, input, args, strategy, &mut row);
-    let result = result.and_then(|output| {
-        let Some(observer) = observer else { return Ok(output) };
-        let strategy = if ways(args.mode).1 { strategy } else { Strategy::Sequential };
-        engine
-            .execute_with(
-                &input.block,
-                &input.parent,
-                ExecuteOptions::from(strategy).observed_by(observer),
-            )
-            .map_err(into_case_error)
-    });
+    let comparison = compare::test_block(engine, input, args.mode, observer);
+    let result = row.take(comparison);
     (row, result)
-}
-
-/// Executes the block as the mode asks, compares, and returns the output.
-fn both_ways(
-    engine: &Engine<Ethereum>,
-    input: &BlockInput,
-    args: &ReplayArgs,
-    strategy: Strategy,
-    row: &mut BlockRow,
-) -> Result<BlockOutput, CaseError> {
-    let subject = Subject { engine, block: &input.block, state: &input.parent };
-    let (sequentially, in_parallel) = ways(args.mode);
-    let sequential = sequentially.then(|| subject.once(Strategy::Sequential));
-    let parallel = in_parallel.then(|| subject.once(strategy));
-    if let Some(Ok(Timed { took, .. })) = &sequential {
-        row.sequential_ms = Some(ms(*took));
-    }
-    if let Some(Ok(Timed { output, took })) = &parallel {
-        row.parallel_ms = Some(ms(*took));
-        row.count(output);
-    }
-    row.speedup = row.sequential_ms.zip(row.parallel_ms).map(|(one, other)| one / other);
-    match (sequential, parallel) {
-        (Some(sequential), Some(parallel)) => {
-            let agreed = agree(sequential, parallel);
-            row.identical = Some(!matches!(agreed, Err(CaseError::Failed(_))));
-            agreed
-        }
-        (Some(only), None) | (None, Some(only)) => {
-            only.map(|timed| timed.output).map_err(into_case_error)
-        }
-        (None, None) => unreachable!("every mode runs the block at least once"),
-    }
-}
-
-type Attempt = Result<Timed, ExecutionError<ParentStateError>>;
-
-/// The outcome that both ways came to, or how they disagree.
-fn agree(sequential: Attempt, parallel: Attempt) -> Result<BlockOutput, CaseError> {
-    let disagreement: Disagreement = match (sequential, parallel) {
-        (Ok(sequential), Ok(parallel)) => match sequential.output.compare(&parallel.output) {
-            Ok(()) => return Ok(parallel.output),
-            Err(mismatch) => mismatch.into(),
-        },
-        (Ok(_), Err(error)) => Disagreement::ParallelFails(error),
-        (Err(error), Ok(_)) => Disagreement::SequentialFails(error),
-        (Err(sequential), Err(parallel)) if sequential.to_string() == parallel.to_string() => {
-            return Err(into_case_error(parallel));
-        }
-        (Err(sequential), Err(parallel)) => Disagreement::OtherError { sequential, parallel },
-    };
-    Err(CaseError::Failed(disagreement.into()))
-}
-
-fn into_case_error(error: ExecutionError<ParentStateError>) -> CaseError {
-    match error {
-        ExecutionError::InvalidBlock(error) => CaseError::InvalidBlock(error.into()),
-        error => CaseError::Failed(error.into()),
-    }
 }
 
 /// Replaces the times of the first runs by medians.
@@ -226,10 +139,17 @@ impl BlockRow {
         self.proof_limit.as_ref().is_some_and(|limit| *limit != ProofLimit::NoTrie.to_string())
     }
 
-    fn count(&mut self, output: &BlockOutput) {
-        self.width = output.work.width;
-        self.executions = output.work.executions;
-        self.reexecutions = output.work.reexecutions;
-        self.validations = output.work.validations;
+    /// Notes what the comparison shows, and returns its result.
+    fn take(&mut self, comparison: Comparison) -> Result<BlockOutput, CaseError> {
+        let Comparison { result, identical, sequential, parallel, work } = comparison;
+        self.identical = identical;
+        self.sequential_ms = sequential.map(ms);
+        self.parallel_ms = parallel.map(ms);
+        self.speedup = self.sequential_ms.zip(self.parallel_ms).map(|(one, other)| one / other);
+        self.width = work.width;
+        self.executions = work.executions;
+        self.reexecutions = work.reexecutions;
+        self.validations = work.validations;
+        result
     }
 }
