@@ -19,6 +19,9 @@ pub(crate) enum Command {
     /// Execute blocks in parallel and sequentially, and prove both against the headers.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
+    /// Run the cases of blockchain tests, every block in parallel and sequentially.
+    #[command(after_help = CONFORMANCE_EXAMPLES)]
+    Conformance(ConformanceArgs),
     /// Measure parallel against sequential execution on generated blocks.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
@@ -33,6 +36,7 @@ pub(crate) enum Command {
 const EXAMPLES: &str = "Examples:
   warpline replay              replay the embedded blocks
   warpline replay blocks/      replay what is in a directory
+  warpline conformance tests/  run the blockchain tests in a directory
   warpline bench swaps-hot     measure one kind of generated block";
 
 const REPLAY_EXAMPLES: &str = "Examples:
@@ -42,6 +46,13 @@ const REPLAY_EXAMPLES: &str = "Examples:
 
 Exit status: 0 all blocks identical and verified, 1 a mismatch or a failed block, 2 unusable input
 or arguments.";
+
+const CONFORMANCE_EXAMPLES: &str = "Examples:
+  warpline conformance fixtures/                     all cases under a directory
+  warpline conformance --threads 4 tests.tar.zst     an archive, on four threads
+  warpline conformance --shuffle 7 --json - tests/   in another order, as JSON
+
+Exit status: 0 no case failed, 1 a case failed or a skip is stale, 2 unusable input or arguments.";
 
 const BENCH_EXAMPLES: &str = "Examples:
   warpline bench                                  all workloads, about a gigagas each
@@ -74,6 +85,26 @@ pub(crate) struct ReplayArgs {
     /// Stop at the first block, case or input that fails.
     #[arg(long)]
     pub(crate) fail_fast: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConformanceArgs {
+    /// Files, directories and archives with blockchain tests, such as a checkout of ethereum/tests.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Run the cases in a random order that this number fixes, each drawn from the 1024 that come
+    /// next.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) shuffle: Option<u64>,
+    /// Cases that are known to fail, instead of those that the program knows of. One a line: `file
+    /// | network | case | reason`, the first three with `*` for any text.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) skips: Option<PathBuf>,
+    /// Write the results as JSON to a file, or to standard output instead of the table.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -103,6 +103,60 @@ pub(crate) struct Unusable {
     pub(crate) error: String,
 }
 
+/// What `conformance --json` writes.
+#[derive(Debug, Serialize)]
+pub(crate) struct ConformanceReport {
+    pub(crate) schema: &'static str,
+    pub(crate) engine: EngineInfo,
+    /// The seed of the order in which the cases were run; null for the order of the files.
+    pub(crate) shuffle: Option<u64>,
+    pub(crate) elapsed_ms: f64,
+    #[serde(flatten)]
+    pub(crate) totals: CaseTotals,
+    pub(crate) forks: Vec<ForkTotals>,
+    pub(crate) failures: Vec<CaseRow>,
+    pub(crate) skips: Vec<CaseRow>,
+    pub(crate) stale_skips: Vec<StaleSkip>,
+    /// Files in no known format that were met in a directory or an archive.
+    pub(crate) ignored: Vec<String>,
+    /// Inputs that could not be used.
+    pub(crate) unusable: Vec<Unusable>,
+}
+
+/// What became of cases, and how many blocks of theirs were executed.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct CaseTotals {
+    pub(crate) cases: usize,
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+    pub(crate) blocks: usize,
+}
+
+/// The cases of one network.
+#[derive(Debug, Serialize)]
+pub(crate) struct ForkTotals {
+    pub(crate) network: String,
+    #[serde(flatten)]
+    pub(crate) totals: CaseTotals,
+}
+
+/// A case that failed or was skipped.
+#[derive(Debug, Serialize)]
+pub(crate) struct CaseRow {
+    pub(crate) file: String,
+    pub(crate) case: String,
+    pub(crate) network: String,
+    pub(crate) reason: String,
+}
+
+/// An entry of the list of skips that has to go.
+#[derive(Debug, Serialize)]
+pub(crate) struct StaleSkip {
+    pub(crate) skip: String,
+    pub(crate) reason: String,
+}
+
 /// What `bench --json` writes.
 #[derive(Debug, Serialize)]
 pub(crate) struct BenchReport {

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod compare;
+mod conformance;
 mod json;
 mod measure;
 mod replay;
@@ -30,6 +31,7 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Replay(args) => replay::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions { shell } => print_completions(shell),
     };

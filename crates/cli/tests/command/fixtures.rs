@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{replay_json, shared::shared};
+use crate::{conformance_json, replay_json, shared::shared};
 
 /// The fixtures are packed with a larger window than zstd accepts unasked.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -87,15 +87,20 @@ const FORKS: [&str; 13] = [
     "Osaka",
 ];
 
+/// A folder with the sample, or `None`, said in one line, where there are no fixtures.
+fn sample() -> Option<TempDir> {
+    let folder = TempDir::new().unwrap();
+    for (archive, prefix, names) in SAMPLE {
+        let path = shared(&format!("fixtures/{archive}.tar.zst"))?;
+        unpack(&path, Path::new(prefix), names, &folder.path().join(archive));
+    }
+    Some(folder)
+}
+
 #[test]
 fn a_sample_of_the_blockchain_tests_passes() {
-    let folder = TempDir::new().unwrap();
-    let mut members = 0;
-    for (archive, prefix, names) in SAMPLE {
-        let Some(path) = shared(&format!("fixtures/{archive}.tar.zst")) else { return };
-        unpack(&path, Path::new(prefix), names, &folder.path().join(archive));
-        members += names.len();
-    }
+    let Some(folder) = sample() else { return };
+    let members: usize = SAMPLE.iter().map(|(_, _, names)| names.len()).sum();
     let (assert, report) = replay_json(&[], &[folder.path()]);
     let tests = &report["tests"];
     println!("{} cases of {members} files, {} passed", tests["cases"], tests["passed"]);
@@ -111,6 +116,24 @@ fn a_sample_of_the_blockchain_tests_passes() {
     println!("{} blocks executed: {forks:?}", blocks.len());
     for fork in FORKS {
         assert!(forks.contains_key(fork), "{fork} is not among {forks:?}");
+    }
+}
+
+#[test]
+fn the_sample_conforms_in_any_order() {
+    let Some(folder) = sample() else { return };
+    let (assert, in_order) = conformance_json(&["--threads", "2"], &[folder.path()]);
+    assert.code(0);
+    assert_eq!(in_order["passed"], in_order["cases"], "{in_order:#}");
+    let executed = in_order["blocks"].as_u64().unwrap();
+    println!("{} cases, {executed} blocks executed", in_order["cases"]);
+    assert!(executed > 0);
+
+    let options = ["--threads", "2", "--shuffle", "7"];
+    let (assert, shuffled) = conformance_json(&options, &[folder.path()]);
+    assert.code(0);
+    for member in ["cases", "passed", "failed", "skipped", "blocks", "forks"] {
+        assert_eq!(in_order[member], shuffled[member], "{member}");
     }
 }
 

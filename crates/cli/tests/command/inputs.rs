@@ -12,7 +12,7 @@ use warpline_primitives::Transaction;
 use crate::{replay_json, sample::Sample, shared::shared, stderr, stdout, warpline};
 
 /// A folder with `files` in it.
-fn folder(files: &[(&str, &Value)]) -> TempDir {
+pub(crate) fn folder(files: &[(&str, &Value)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (name, content) in files {
         std::fs::write(folder.path().join(name), content.to_string()).unwrap();
@@ -241,7 +241,8 @@ fn files_are_taken_in_order_of_their_names_whatever_they_are_packed_in() {
     }
 }
 
-fn pack(path: &Path, files: &[(&str, &Value)]) {
+/// Writes `files` to an archive.
+pub(crate) fn pack(path: &Path, files: &[(&str, &Value)]) {
     let writer = std::fs::File::create(path).unwrap();
     let mut archive = tar::Builder::new(zstd::Encoder::new(writer, 1).unwrap().auto_finish());
     for (name, content) in files {

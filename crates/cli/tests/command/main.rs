@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
 
 mod bench;
+mod conformance;
 mod fixtures;
 mod inputs;
 mod replay;
@@ -28,8 +29,17 @@ fn warpline() -> Command {
 
 /// Replays `inputs` with `options` and returns what became of it, JSON on standard output.
 fn replay_json<P: AsRef<Path>>(options: &[&str], inputs: &[P]) -> (Assert, Value) {
+    run_json("replay", options, inputs)
+}
+
+/// As [`replay_json`], for `conformance`.
+fn conformance_json<P: AsRef<Path>>(options: &[&str], inputs: &[P]) -> (Assert, Value) {
+    run_json("conformance", options, inputs)
+}
+
+fn run_json<P: AsRef<Path>>(name: &str, options: &[&str], inputs: &[P]) -> (Assert, Value) {
     let mut command = warpline();
-    command.arg("replay").args(["--json", "-"]).args(options);
+    command.arg(name).args(["--json", "-"]).args(options);
     let assert = command.args(inputs.iter().map(AsRef::as_ref)).assert();
     let report = json(&assert);
     (assert, report)

@@ -14,7 +14,7 @@ const ESCAPE: char = '\x1b';
 
 #[test]
 fn every_help_has_an_example() {
-    for command in [&[][..], &["replay"], &["bench"], &["completions"]] {
+    for command in [&[][..], &["replay"], &["conformance"], &["bench"], &["completions"]] {
         let text = stdout(&warpline().args(command).arg("--help").assert().code(0));
         assert!(text.contains("Example"), "warpline {command:?} --help has none:\n{text}");
         assert!(text.contains("\n  warpline "), "warpline {command:?} --help has none:\n{text}");
@@ -23,11 +23,13 @@ fn every_help_has_an_example() {
 
 #[test]
 fn bad_arguments_end_with_status_2_and_say_which() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 9] = [
         (&["replay", "--no-such-flag"], "--no-such-flag"),
         (&["replay", "--mode", "guess"], "guess"),
         (&["replay", "--repeat", "0"], "--repeat"),
         (&["replay", "--threads", "many"], "many"),
+        (&["conformance", "--shuffle", "well", "tests"], "--shuffle"),
+        (&["conformance"], "no fixtures given"),
         (&["bench", "--txs", "0"], "--txs"),
         (&["completions", "clamshell"], "clamshell"),
         (&["no-such-command"], "no-such-command"),
