@@ -1,9 +1,13 @@
 //! One block executed the ways that are asked for, and compared: what `replay` and `conformance`
 //! share.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
-use warpline_engine::{Engine, Ethereum, ExecuteOptions, ExecutionError, Strategy};
+use alloy_eip7928::BlockAccessList;
+use warpline_engine::{
+    AccessListError, AccessListMode, Engine, Ethereum, ExecuteOptions, ExecutionError,
+    InvalidBlock, Strategy,
+};
 use warpline_primitives::{BlockOutput, CommitObserver, WorkCounts};
 use warpline_replay::{BlockInput, ExecutionError as CaseError, ParentStateError};
 
@@ -19,6 +23,14 @@ enum Disagreement {
     Output(#[from] warpline_primitives::OutputMismatch),
     #[error("observed differs from unobserved: {0}")]
     Observed(#[source] warpline_primitives::OutputMismatch),
+    #[error("from the access list: {0}")]
+    ByList(#[source] Box<dyn Error + Send + Sync>),
+    #[error("from the access list differs from without: {0}")]
+    FromList(#[source] warpline_primitives::OutputMismatch),
+    #[error("an access list that is not the block's is accepted")]
+    ForeignListAccepted,
+    #[error("the block's access list is rejected: {0}")]
+    OwnListRejected(#[source] Box<dyn Error + Send + Sync>),
     #[error("sequential succeeds, parallel fails: {0}")]
     ParallelFails(#[source] ExecutionError<ParentStateError>),
     #[error("sequential fails, parallel succeeds: {0}")]
@@ -98,6 +110,12 @@ pub(crate) fn test_block(
 ) -> Comparison {
     let strategy = Strategy::Parallel(engine.threads());
     let mut comparison = both_ways(engine, input, mode, strategy);
+    if let (Ok(output), Some(list)) = (&comparison.result, &input.access_list)
+        && let Err(disagreement) = from_list(engine, input, list, output)
+    {
+        comparison.result = Err(CaseError::Failed(disagreement));
+        comparison.identical = comparison.identical.map(|_| false);
+    }
     let (Some(observer), Ok(output)) = (observer, &comparison.result) else { return comparison };
     let strategy = if ways(mode).1 { strategy } else { Strategy::Sequential };
     let options = ExecuteOptions::from(strategy).observed_by(observer);
@@ -111,6 +129,41 @@ pub(crate) fn test_block(
         comparison.identical = comparison.identical.map(|_| false);
     }
     comparison
+}
+
+/// Executes the block from the list that came with it, both ways: accepted with the same output if
+/// it is the block's own, and rejected for the same reason if not.
+fn from_list(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+    list: &BlockAccessList,
+    output: &BlockOutput,
+) -> Result<(), Box<Disagreement>> {
+    let strategies = [Strategy::Sequential, Strategy::Parallel(engine.threads())];
+    let [sequential, parallel] = strategies.map(|strategy| {
+        let options = ExecuteOptions::from(strategy).access_list(AccessListMode::Verify(list));
+        let output = engine.execute_with(&input.block, &input.parent, options)?;
+        Ok(Timed { output, took: Duration::ZERO })
+    });
+    let own = output.access_list.as_ref() == Some(list);
+    let disagreement = match agree(sequential, parallel) {
+        Ok(found) if own => match output.compare(&found) {
+            Ok(()) => return Ok(()),
+            Err(mismatch) => Disagreement::FromList(mismatch),
+        },
+        Ok(_) => Disagreement::ForeignListAccepted,
+        Err(CaseError::InvalidBlock(error)) if own && !is_too_large(&*error) => {
+            Disagreement::OwnListRejected(error)
+        }
+        Err(CaseError::InvalidBlock(_)) => return Ok(()),
+        Err(CaseError::Failed(error)) => Disagreement::ByList(error),
+    };
+    Err(Box::new(disagreement))
+}
+
+/// Whether a list is rejected for its length alone. It may be the block's own.
+fn is_too_large(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(InvalidBlock::AccessList(AccessListError::TooLarge(_))))
 }
 
 type Attempt = Result<Timed, ExecutionError<ParentStateError>>;
