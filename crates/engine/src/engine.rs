@@ -17,6 +17,7 @@ use crate::{
     cancel::EarlyEnd,
     commit::{Resumable, Sinks},
     execute::{self, Ended, Job, Outcome, Resources},
+    hooks::Hooks,
     memory::Memory,
     plan::Plan,
     pool::{Pool, panic_message},
@@ -31,6 +32,7 @@ use crate::{
 pub struct Engine<V: BlockVm = Ethereum> {
     vm: V,
     shared: Arc<Shared>,
+    hooks: Hooks,
 }
 
 /// What all clones share. Nothing in it depends on a block or a chain: workers, code by hash, and
@@ -54,12 +56,20 @@ impl<V: BlockVm> Engine<V> {
             codes: CodeCache::new(config.code_cache_bytes),
             memories: Mutex::default(),
         };
-        Ok(Self { vm, shared: Arc::new(shared) })
+        Ok(Self { vm, shared: Arc::new(shared), hooks: Hooks::none() })
     }
 
     /// An engine for another chain on the same workers.
     pub fn with_vm<W: BlockVm>(&self, vm: W) -> Engine<W> {
-        Engine { vm, shared: Arc::clone(&self.shared) }
+        Engine { vm, shared: Arc::clone(&self.shared), hooks: self.hooks.clone() }
+    }
+
+    /// An engine on the same workers whose parallel path is disturbed in the way that
+    /// `perturbation` says. What it comes to is the same for every block: nothing is remembered.
+    #[cfg(feature = "testing")]
+    pub fn perturbed(&self, perturbation: crate::testing::Perturbation) -> Self {
+        let shared = Arc::clone(&self.shared);
+        Self { vm: self.vm.clone(), shared, hooks: Hooks::new(perturbation) }
     }
 
     /// The virtual machine.
@@ -212,7 +222,9 @@ impl<V: BlockVm> Engine<V> {
     fn with_memory<T>(&self, work: impl FnOnce(Resources<'_>) -> T) -> T {
         let Shared { pool, memories, .. } = &*self.shared;
         let mut memory = memories.lock().pop().unwrap_or_default();
-        let result = work(Resources { pool, memory: &memory });
+        let hooks = self.hooks.of_run();
+        memory.hook(hooks.clone());
+        let result = work(Resources { pool, memory: &memory, hooks });
         memory.reset();
         memories.lock().push(memory);
         result

@@ -16,6 +16,7 @@ use crate::{
     build::{Admission, Finished},
     cancel::EarlyEnd,
     commit::{Fees, Sinks},
+    hooks::Hooks,
     memory::{AccountRef, Memory, ReadSet, Reader, Version},
     plan::Plan,
     pool::{Pool, panic_message},
@@ -127,10 +128,11 @@ pub(crate) type Ended<V, S> =
     Result<Finished<<V as BlockVm>::Receipt>, ExecutionError<<S as StateSource>::Error>>;
 
 /// What a parallel execution borrows from its engine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Resources<'b> {
     pub(crate) pool: &'b Pool,
     pub(crate) memory: &'b Memory,
+    pub(crate) hooks: Hooks,
 }
 
 /// Executes `block` as planned on `width` workers over a memory that must be fresh.
@@ -143,7 +145,7 @@ pub(crate) struct Resources<'b> {
 pub(crate) fn execute<V: BlockVm, S: StateSource>(
     job: Job<'_, V, S>,
     (plan, width): (Plan, usize),
-    Resources { pool, memory }: Resources<'_>,
+    Resources { pool, memory, hooks }: Resources<'_>,
     mut sinks: Sinks<'_>,
     admission: Admission,
 ) -> Ended<V, S> {
@@ -152,7 +154,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     let run = Run {
         job,
         memory,
-        scheduler: Scheduler::new(plan.dependencies),
+        scheduler: Scheduler::new(plan.dependencies, hooks),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
         observed: sinks.observer.is_some(),
         listed: sinks.list.listens(),

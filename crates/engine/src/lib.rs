@@ -49,11 +49,14 @@ mod config;
 mod engine;
 mod error;
 mod execute;
+mod hooks;
 mod memory;
 mod plan;
 mod pool;
 mod scheduler;
 mod sequential;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod vm;
 mod worker;
 

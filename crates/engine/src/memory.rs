@@ -31,6 +31,7 @@ use parking_lot::{Mutex, MutexGuard};
 use revm::bytecode::Bytecode;
 use warpline_primitives::Account;
 
+use crate::hooks::{Hooks, Site};
 use cell::Cell;
 pub(crate) use read_set::{Read, ReadSet};
 use table::{Shards, Table};
@@ -121,6 +122,8 @@ pub(crate) struct Memory {
     /// Whether there is any. Most code was there before, and looking for it must not take a lock.
     has_codes: AtomicBool,
     hasher: RandomState,
+    /// What happens at decision points.
+    hooks: Hooks,
 }
 
 impl Default for Memory {
@@ -132,11 +135,17 @@ impl Default for Memory {
             codes: Mutex::default(),
             has_codes: AtomicBool::new(false),
             hasher: RandomState::default(),
+            hooks: Hooks::none(),
         }
     }
 }
 
 impl Memory {
+    /// Uses `hooks` at decision points.
+    pub(crate) fn hook(&mut self, hooks: Hooks) {
+        self.hooks = hooks;
+    }
+
     /// Forgets everything but the allocations.
     pub(crate) fn reset(&mut self) {
         self.accounts.clear();
@@ -155,17 +164,20 @@ impl Memory {
     ) -> Result<SeenAccount, E> {
         let hash = self.hash_address(address);
         let is_it = |entry: &AccountEntry| entry.address == address;
+        self.hooks.at(Site::Lookup, reader.below);
         {
             let mut shard = self.accounts.of_hash(hash);
             if let Some(index) = shard.find(hash, is_it)
                 && let Some(seen) = shard.entries[index].cell.read(reader)
             {
+                self.hooks.at(Site::Found, reader.below);
                 let at = AccountRef(self.accounts.name(hash, index));
                 return Ok(shard.entries[index].seen(at, seen, reader.below));
             }
         }
         // Not under the lock: the source may be slow.
         let Loaded { account, has_storage } = load()?;
+        self.hooks.at(Site::Insert, reader.below);
         let mut shard = self.accounts.of_hash(hash);
         let index = shard.find_or_insert(
             hash,
@@ -196,9 +208,11 @@ impl Memory {
         let hash = self.hash_slot(account, slot);
         let is_it = |entry: &SlotEntry| entry.slot == slot && entry.account == account;
         let mut found = None;
+        self.hooks.at(Site::Lookup, reader.below);
         {
             let mut shard = self.slots.of_hash(hash);
             if let Some(index) = shard.find(hash, is_it) {
+                self.hooks.at(Site::Found, reader.below);
                 let seen = shard.entries[index].cell.read(reader);
                 found = seen.map(|seen| (SlotRef(self.slots.name(hash, index)), seen));
             }
@@ -207,6 +221,7 @@ impl Memory {
             Some(found) => found,
             None => {
                 let base = load()?;
+                self.hooks.at(Site::Insert, reader.below);
                 let mut shard = self.slots.of_hash(hash);
                 let index = shard.find_or_insert(
                     hash,
@@ -228,6 +243,7 @@ impl Memory {
         below: Version,
         seen: Visible<U256>,
     ) -> Visible<U256> {
+        self.hooks.at(Site::Wipes, below);
         // Acquire pairs with the release in `write_account`. A reader that misses a wipe in flight
         // read too early; its commit, ordered after the wiping transaction's, compares again.
         if !self.wiped.load(Ordering::Acquire) {
@@ -246,6 +262,7 @@ impl Memory {
 
     /// Whether `read` by the transaction of `version` would give the same value now.
     pub(crate) fn still_holds(&self, read: &Read, version: Version) -> bool {
+        self.hooks.at(Site::Compare, version);
         match read {
             Read::Account { at, seen, has_storage } => {
                 let (shard, index) = self.accounts.of_name(at.0);
@@ -273,7 +290,9 @@ impl Memory {
         wiped: bool,
         suspects: &mut Vec<Version>,
     ) {
+        self.hooks.at(Site::Publish, version);
         let (mut shard, index) = self.accounts.of_name(at.0);
+        self.hooks.at(Site::Change, version);
         let entry = &mut shard.entries[index];
         if !entry.wipes.is_empty() {
             entry.wipes.retain(|wipe| *wipe != version);
@@ -296,7 +315,9 @@ impl Memory {
         suspects: &mut Vec<Version>,
     ) -> SlotRef {
         let hash = self.hash_slot(account, slot);
+        self.hooks.at(Site::Publish, version);
         let mut shard = self.slots.of_hash(hash);
+        self.hooks.at(Site::Change, version);
         let index = shard.find_or_insert(
             hash,
             |entry| entry.slot == slot && entry.account == account,
@@ -314,7 +335,9 @@ impl Memory {
         version: Version,
         suspects: &mut Vec<Version>,
     ) {
+        self.hooks.at(Site::Publish, version);
         let (mut shard, index) = self.accounts.of_name(at.0);
+        self.hooks.at(Site::Change, version);
         let entry = &mut shard.entries[index];
         entry.wipes.retain(|wipe| *wipe != version);
         entry.cell.remove(version, suspects);
@@ -322,7 +345,9 @@ impl Memory {
 
     /// Takes back what an earlier execution of `version` wrote to a slot.
     pub(crate) fn remove_slot(&self, at: SlotRef, version: Version, suspects: &mut Vec<Version>) {
+        self.hooks.at(Site::Publish, version);
         let (mut shard, index) = self.slots.of_name(at.0);
+        self.hooks.at(Site::Change, version);
         shard.entries[index].cell.remove(version, suspects);
     }
 

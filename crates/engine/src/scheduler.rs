@@ -30,6 +30,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::hooks::{Hooks, Site};
+
 pub(crate) use conflict::{Classes, Conflicts};
 pub(crate) use dependency::Freed;
 use dependency::Waiters;
@@ -74,11 +76,13 @@ pub(crate) struct Scheduler {
     committing: AtomicBool,
     halted: AtomicBool,
     parking: wait::Parking,
+    /// What happens at decision points.
+    pub(crate) hooks: Hooks,
 }
 
 impl Scheduler {
     /// A scheduler for as many transactions as there are `dependencies`.
-    pub(crate) fn new(dependencies: Vec<u32>) -> Self {
+    pub(crate) fn new(dependencies: Vec<u32>, hooks: Hooks) -> Self {
         Self {
             slots: dependencies.iter().map(|_| Slot::default()).collect(),
             dependencies,
@@ -90,6 +94,7 @@ impl Scheduler {
             committing: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             parking: wait::Parking::default(),
+            hooks,
         }
     }
 
@@ -117,7 +122,7 @@ impl Scheduler {
     /// Calls everything off.
     pub(crate) fn halt(&self) {
         self.halted.store(true, SeqCst);
-        self.parking.wake();
+        self.wake();
     }
 
     /// Whether values that `tx` wrote may be read.
@@ -129,7 +134,10 @@ impl Scheduler {
 
     /// Takes the commit role if it is free and there is something to commit.
     pub(crate) fn try_enter_commit(&self) -> Option<CommitRole<'_>> {
-        if !self.can_commit() || self.committing.swap(true, SeqCst) {
+        if !self.can_commit()
+            || self.hooks.spuriously(Site::EnterCommit, self.committed())
+            || self.committing.swap(true, SeqCst)
+        {
             return None;
         }
         Some(CommitRole { scheduler: self })
@@ -146,6 +154,18 @@ impl Scheduler {
 
     /// The next transaction to look at, if any.
     pub(crate) fn next(&self) -> Option<u32> {
+        let next = self.next_in_order()?;
+        if !self.hooks.spuriously(Site::Next, next) {
+            return Some(next);
+        }
+        let mut others = Freed::from_slice(&[next]);
+        others.extend((1..self.hooks.look_ahead(next)).map_while(|_| self.next_in_order()));
+        let last = others.pop();
+        self.push(others);
+        last
+    }
+
+    fn next_in_order(&self) -> Option<u32> {
         if self.ready_len.load(Acquire) > 0 {
             let mut ready = self.ready.lock();
             let next = ready.pop();
@@ -185,28 +205,35 @@ impl Scheduler {
     }
 
     fn has_fresh(&self) -> bool {
-        let cursor = self.cursor.load(SeqCst);
-        cursor < self.len() && cursor < self.committed().saturating_add(WINDOW)
+        let (cursor, committed) = (self.cursor.load(SeqCst), self.committed());
+        let window = self.hooks.window(committed, WINDOW);
+        cursor < self.len() && cursor < committed.saturating_add(window)
     }
 
     /// Takes `tx` for execution, if it is free.
     pub(crate) fn claim(&self, tx: u32) -> bool {
+        self.hooks.at(Site::Claim, tx);
         self.slots[tx as usize].status.claim()
     }
 
     /// Takes `tx`, executed but in doubt, for another look.
     pub(crate) fn claim_suspect(&self, tx: u32) -> bool {
+        self.hooks.at(Site::ClaimSuspect, tx);
         self.slots[tx as usize].status.claim_suspect()
     }
 
     /// The owner of `tx` executes it again: from now on others wait for it.
     pub(crate) fn reopen(&self, tx: u32) {
+        self.hooks.at(Site::Reopen, tx);
         dependency::reopen(&self.slots, tx);
     }
 
     /// Ends an execution or a look of `tx`'s owner. `None` where new doubts came up meanwhile; the
     /// transaction then stays with the owner. Else who had waited for it.
     pub(crate) fn finish(&self, tx: u32) -> Option<Freed> {
+        if self.hooks.spuriously(Site::Finish, tx) {
+            return None;
+        }
         self.slots[tx as usize].status.finish().then(|| self.settle(tx))
     }
 
@@ -221,37 +248,53 @@ impl Scheduler {
     /// Nobody is woken: whoever executed `tx` looks next whether it can commit, and whoever holds
     /// the commit role then looks again after giving it back.
     fn settle(&self, tx: u32) -> Freed {
+        if self.hooks.spuriously(Site::Settle, tx) {
+            self.suspect(self.hooks.pick(tx, self.len()));
+        }
         if self.conflicts.is_in_line(tx) {
             return Freed::new();
         }
-        dependency::close(&self.slots, tx)
+        dependency::close(&self.slots, tx, &self.hooks)
     }
 
     /// The owner of `tx` gives it up until its turn to commit. Nobody is woken, as above.
     pub(crate) fn release(&self, tx: u32) {
+        self.hooks.at(Site::Release, tx);
         self.slots[tx as usize].status.release();
     }
 
     /// `tx`, which nobody owns, waits for `on`. `false` where there is nothing to wait for.
     pub(crate) fn wait(&self, tx: u32, on: u32) -> bool {
-        dependency::wait(&self.slots, tx, on)
+        self.hooks.at(Site::Wait, tx);
+        dependency::wait(&self.slots, tx, on, &self.hooks)
     }
 
     /// Hands out `txs` (again).
     pub(crate) fn push(&self, txs: impl IntoIterator<Item = u32>) {
         let mut ready = self.ready.lock();
         let before = ready.len();
-        ready.extend(txs.into_iter().map(Reverse));
+        for tx in txs {
+            if self.hooks.spuriously(Site::Repeat, tx) {
+                ready.push(Reverse(tx));
+            }
+            if !self.hooks.spuriously(Site::Lose, tx) {
+                ready.push(Reverse(tx));
+            }
+        }
         let grown = ready.len() > before;
         self.ready_len.store(ready.len(), SeqCst);
         drop(ready);
         if grown {
-            self.parking.wake();
+            self.wake();
         }
     }
 
     /// Casts doubt on `tx`'s reads, and hands it out if it was executed.
     pub(crate) fn suspect(&self, tx: u32) {
+        if self.hooks.drops_suspicion(tx) {
+            return;
+        }
+        self.hooks.at(Site::Suspect, tx);
         if self.slots[tx as usize].status.suspect() {
             self.push([tx]);
         }
@@ -259,12 +302,22 @@ impl Scheduler {
 
     /// Waits until there may be work.
     pub(crate) fn idle(&self) {
-        self.parking.wait(|| {
+        if self.hooks.spuriously(Site::Park, self.committed()) {
+            return;
+        }
+        let has_work = || {
             self.is_over()
                 || self.ready_len.load(SeqCst) > 0
                 || self.has_fresh()
                 || self.can_commit()
-        });
+        };
+        self.parking.wait(has_work, &self.hooks);
+    }
+
+    /// Wakes those who idle, after something was made visible that they wait for.
+    fn wake(&self) {
+        self.hooks.at(Site::Wake, self.committed());
+        self.parking.wake();
     }
 }
 
@@ -275,15 +328,19 @@ pub(crate) struct CommitRole<'s> {
 }
 
 impl CommitRole<'_> {
-    /// Takes the next transaction in line; `None` at the end of the block.
+    /// Takes the next transaction in line; `None` at the end of the block, or to give the role back.
     pub(crate) fn begin(&self) -> Option<(u32, CommitClaim)> {
         let next = self.scheduler.committed();
+        if self.scheduler.hooks.spuriously(Site::BeginCommit, next) {
+            return None;
+        }
         let slot = self.scheduler.slots.get(next as usize)?;
         Some((next, slot.status.begin_commit()))
     }
 
     /// The validation of `tx` failed: it is executed again, by the holder.
     pub(crate) fn restart(&self, tx: u32) {
+        self.scheduler.hooks.at(Site::Restart, tx);
         self.scheduler.slots[tx as usize].status.restart();
         self.scheduler.reopen(tx);
     }
@@ -291,12 +348,14 @@ impl CommitRole<'_> {
     /// `tx`, next in line, is final.
     pub(crate) fn commit(&self, tx: u32) -> Freed {
         let scheduler = self.scheduler;
+        scheduler.hooks.at(Site::Commit, tx);
         scheduler.slots[tx as usize].status.commit();
-        let mut freed = dependency::close(&scheduler.slots, tx);
+        let mut freed = dependency::close(&scheduler.slots, tx, &scheduler.hooks);
         let was_full = !scheduler.has_fresh();
+        scheduler.hooks.at(Site::Committed, tx);
         scheduler.committed.store(tx + 1, SeqCst);
         if tx + 1 == scheduler.len() || (was_full && scheduler.has_fresh()) {
-            scheduler.parking.wake();
+            scheduler.wake();
         }
         // The next in line is this worker's own next task.
         freed.retain(|freed| *freed != tx + 1);
@@ -313,128 +372,4 @@ impl Drop for CommitRole<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scheduler(transactions: usize) -> Scheduler {
-        Scheduler::new(vec![NO_DEPENDENCY; transactions])
-    }
-
-    /// Executes `tx` without a hitch.
-    fn execute(scheduler: &Scheduler, tx: u32) -> Freed {
-        assert!(scheduler.claim(tx));
-        scheduler.finish(tx).expect("nobody cast doubt on it")
-    }
-
-    #[test]
-    fn transactions_are_handed_out_in_order_and_once() {
-        let scheduler = scheduler(3);
-        let all: Vec<_> = std::iter::from_fn(|| scheduler.next()).collect();
-        assert_eq!(all, [0, 1, 2]);
-    }
-
-    #[test]
-    fn a_dependent_transaction_is_held_back_until_the_other_was_executed() {
-        let scheduler = Scheduler::new(vec![NO_DEPENDENCY, 0, NO_DEPENDENCY]);
-        assert_eq!(scheduler.next(), Some(0));
-        assert_eq!(scheduler.next(), Some(2), "1 waits for 0");
-        assert_eq!(execute(&scheduler, 0).as_slice(), [1]);
-    }
-
-    #[test]
-    fn who_waits_for_a_settled_transaction_goes_on_at_once() {
-        let scheduler = scheduler(2);
-        execute(&scheduler, 0);
-        assert!(!scheduler.wait(1, 0));
-    }
-
-    #[test]
-    fn nobody_stands_on_two_waiting_lists() {
-        let scheduler = scheduler(4);
-        assert!(scheduler.wait(3, 0));
-        assert!(scheduler.wait(3, 1), "it waits already, if not for this one");
-        assert!(scheduler.wait(2, 1));
-        assert_eq!(execute(&scheduler, 1).as_slice(), [2]);
-        assert_eq!(execute(&scheduler, 0).as_slice(), [3]);
-    }
-
-    #[test]
-    fn doubts_during_an_execution_keep_it_with_its_owner() {
-        let scheduler = scheduler(2);
-        assert!(scheduler.claim(1));
-        scheduler.suspect(1);
-        assert_eq!(scheduler.finish(1), None);
-        assert!(!scheduler.is_settled(1));
-        assert!(scheduler.finish(1).is_some(), "the doubt was delivered");
-        assert!(scheduler.is_settled(1));
-    }
-
-    #[test]
-    fn doubts_after_an_execution_hand_it_out_again() {
-        let scheduler = scheduler(1);
-        assert_eq!(scheduler.next(), Some(0));
-        execute(&scheduler, 0);
-        scheduler.suspect(0);
-        scheduler.suspect(0);
-        assert_eq!(scheduler.next(), Some(0));
-        assert_eq!(scheduler.next(), None, "one doubt is enough");
-        assert!(scheduler.claim_suspect(0));
-        assert!(!scheduler.claim_suspect(0));
-    }
-
-    #[test]
-    fn the_commit_role_is_held_by_one_and_goes_in_order() {
-        let scheduler = scheduler(2);
-        execute(&scheduler, 1);
-        let role = scheduler.try_enter_commit().expect("0 is pending: the role executes it");
-        assert!(scheduler.try_enter_commit().is_none());
-        assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
-        assert!(role.commit(0).is_empty());
-        assert_eq!(role.begin(), Some((1, CommitClaim::Executed)));
-        role.restart(1);
-        assert!(!scheduler.is_settled(1), "its values are under revision");
-        assert!(scheduler.wait(0, 1), "and others may wait for them");
-        assert_eq!(role.commit(1).as_slice(), [0]);
-        assert_eq!(role.begin(), None);
-        drop(role);
-        assert!(scheduler.is_over());
-    }
-
-    #[test]
-    fn a_transaction_in_execution_blocks_the_commit() {
-        let scheduler = scheduler(1);
-        assert!(scheduler.claim(0));
-        assert!(scheduler.try_enter_commit().is_none());
-        scheduler.release(0);
-        assert!(scheduler.try_enter_commit().is_some());
-    }
-
-    #[test]
-    fn speculation_stays_within_the_window() {
-        let scheduler = scheduler(WINDOW as usize + 10);
-        let handed_out = std::iter::from_fn(|| scheduler.next()).count();
-        assert_eq!(handed_out, WINDOW as usize);
-    }
-
-    #[test]
-    fn a_sleeper_is_woken_by_the_end_of_the_block() {
-        let scheduler = std::sync::Arc::new(scheduler(1));
-        assert_eq!(scheduler.next(), Some(0));
-        assert!(scheduler.claim(0));
-        let sleeper = std::thread::spawn({
-            let scheduler = scheduler.clone();
-            move || {
-                while !scheduler.is_over() {
-                    scheduler.idle();
-                }
-            }
-        });
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        // Who executes it also commits it: the sleeper need not be woken in between.
-        assert!(scheduler.finish(0).is_some());
-        let role = scheduler.try_enter_commit().expect("the sleeper does not want it");
-        assert_eq!(role.begin(), Some((0, CommitClaim::Executed)));
-        role.commit(0);
-        sleeper.join().expect("it saw the end");
-    }
-}
+mod tests;

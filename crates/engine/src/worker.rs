@@ -10,6 +10,7 @@ use crate::{
     BuildEnd, EngineBug, ExecutionError,
     access_list::FeePayment,
     execute::{Committed, Done, Run, version_of},
+    hooks::Site,
     memory::Version,
     scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY},
     vm::{
@@ -55,6 +56,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         // A transaction that this worker set free: its inputs are in this worker's caches.
         let mut mine = None;
         while !scheduler.is_over() {
+            scheduler.hooks.at(Site::Choose, scheduler.committed());
             if let Some(end) = self.run.job.early_end.reason() {
                 self.committed.lock().end_early(end);
                 scheduler.halt();
@@ -94,7 +96,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// Executes `tx`, which this worker owns, on what is known now.
     fn speculate(&mut self, tx: u32) -> Option<u32> {
         let scheduler = &self.run.scheduler;
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..scheduler.hooks.rounds(MAX_ROUNDS) {
             match self.execute(tx, Mode::Speculative) {
                 Ended::Interrupted(Interruption::Blocked(writer)) => {
                     scheduler.release(tx);
@@ -137,8 +139,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// at the transactions whose reads came into doubt.
     fn hand_out(&mut self, freed: Freed) -> Option<u32> {
         let scheduler = &self.run.scheduler;
-        let mut freed = freed.into_iter();
-        let mine = freed.next();
+        let mut freed = freed.into_iter().peekable();
+        let mine = freed.next_if(|first| !scheduler.hooks.spuriously(Site::Keep, *first));
         if freed.len() > 0 {
             scheduler.push(freed);
         }
@@ -155,6 +157,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// Runs the virtual machine on `tx`.
     fn execute(&mut self, tx: u32, mode: Mode) -> EndedOf<V, S, WorkerDb<'r, S>> {
         self.counts.executions += 1;
+        self.run.scheduler.hooks.at(Site::Execute, tx);
         let index = tx as usize;
         let conflicts = &self.run.scheduler.conflicts;
         self.evm.db_mut().begin(version_of(index), mode);
@@ -163,7 +166,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             self.evm.db_mut().watch(previous + 1);
         }
         let env = self.run.job.vm.tx_env(&self.run.job.block.transactions[index]);
-        match self.run.job.vm.transact(&mut self.evm, env) {
+        let result = self.run.job.vm.transact(&mut self.evm, env);
+        self.run.scheduler.hooks.at(Site::Executed, tx);
+        match result {
             Ok(transacted) => {
                 if let Some(depended) = self.evm.db().saw_watched() {
                     conflicts.executed(tx, depended);
@@ -202,6 +207,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let again = |at: &Written| record.written.contains(at);
         let not_again = earlier.into_iter().filter(|at| !again(at));
         take_back(run.memory, version, not_again, &mut self.suspects);
+        run.scheduler.hooks.at(Site::Kept, tx);
     }
 
     /// Whether `tx`, which this worker owns, would read the same again.
@@ -211,7 +217,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let version = version_of(tx as usize);
         let record = run.records[tx as usize].lock();
         let hold = record.reads.iter().all(|read| run.memory.still_holds(read, version));
-        if !hold {
+        if !hold || run.scheduler.hooks.spuriously(Site::Validate, tx) {
             run.scheduler.conflicts.conflict(tx, || Classes::new(run.class_keys()));
         }
         hold
@@ -253,7 +259,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// Whether the execution of `tx`, next in line, stands. If not, it is open again.
     fn validate(&mut self, role: &CommitRole<'_>, tx: u32) -> bool {
         let done = self.run.records[tx as usize].lock().done.is_some();
-        let stands = done && self.reads_hold(tx);
+        let sabotaged = self.run.scheduler.hooks.skips_validation(tx);
+        let stands = done && (sabotaged || self.reads_hold(tx));
         if !stands {
             role.restart(tx);
         }

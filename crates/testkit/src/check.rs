@@ -9,7 +9,7 @@ use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use warpline_chain::ChainSpec;
 use warpline_engine::{
     AccessListMode, Budget, BuildEnd, Engine, EngineConfig, Ethereum, ExecuteOptions,
-    ExecutionError, InvalidBlock, Strategy,
+    ExecutionError, InvalidBlock, Strategy, testing::Perturbation,
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
@@ -29,6 +29,8 @@ pub struct Plan {
     pub prompt: u64,
     /// In parallel, for each number of threads, on a source and with an observer that do not.
     pub slow: u64,
+    /// In parallel, for each number of threads, on a schedule that is disturbed on purpose.
+    pub perturbed: u64,
     /// Whether plain revm knows the block's rules and is asked.
     pub oracle: bool,
 }
@@ -37,14 +39,14 @@ impl Default for Plan {
     /// Eight times as often where `WARPLINE_SOAK` is set.
     fn default() -> Self {
         let factor = if std::env::var_os("WARPLINE_SOAK").is_some() { 8 } else { 1 };
-        Self { prompt: 2 * factor, slow: 2 * factor, oracle: true }
+        Self { prompt: factor, slow: factor, perturbed: 2 * factor, oracle: true }
     }
 }
 
 impl Plan {
     /// As little as makes sense: for large blocks, and for many.
     pub const fn quick() -> Self {
-        Self { prompt: 1, slow: 1, oracle: true }
+        Self { prompt: 1, slow: 1, perturbed: 1, oracle: true }
     }
 }
 
@@ -166,6 +168,24 @@ impl Check<'_> {
                 let check = ListCheck { engine, width, block: self.block, state: self.state };
                 check.run(&sequential, &steps, list);
             }
+            for round in 0..plan.perturbed {
+                let seed = self.seed(width, round);
+                let way = format!("parallel on {width}, perturbed with seed {seed:#x}");
+                let engine = engine.perturbed(Perturbation::seeded(seed));
+                // Being observed makes commits longer and executions keep more: both ways count.
+                let found = if round % 2 == 0 {
+                    engine.execute_with(self.block, self.state, Strategy::Parallel(width))
+                } else {
+                    let (found, found_steps) =
+                        observe(&engine, self, self.state, Some((width, seed)));
+                    if sequential.is_ok() {
+                        assert_steps(&steps, &found_steps, &way);
+                    }
+                    found
+                };
+                self.assert_same(&sequential, &found, &way);
+                self.assert_work(&found, &way);
+            }
         }
         self.assert_builds(&sequential);
         outcome
@@ -176,7 +196,9 @@ impl Check<'_> {
         let budget = Budget::default();
         let check = BuildCheck { draft: self.block, state: self.state, budget };
         let Engines([one, two, eight]) = self.engines;
-        match (check.run([(one, 1), (two, 2), (eight, 8)]), expected) {
+        let [two, eight] = [(two, 2), (eight, 8)]
+            .map(|(engine, width)| engine.perturbed(Perturbation::seeded(self.seed(width, 0))));
+        match (check.run([(one, 1), (&two, 2), (&eight, 8)]), expected) {
             (Ok(built), Ok(expected)) if built.end == BuildEnd::NoMoreCandidates => {
                 assert!(built.skipped.is_empty(), "a valid transaction is skipped: {built:?}");
                 if let Err(mismatch) = expected.compare(&built.output) {
@@ -190,6 +212,17 @@ impl Check<'_> {
                 assert!(expected.is_err(), "a valid block cannot be built: {error}");
             }
         }
+    }
+
+    /// A seed for each block, width and round: what a test runs into does not depend on others.
+    fn seed(&self, width: usize, round: u64) -> u64 {
+        let first = |seed: u64, tx: &[u8]| {
+            tx.iter()
+                .take(8)
+                .fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(*byte)))
+        };
+        let hashes = self.block.transactions.iter().map(|tx| tx.tx_hash());
+        hashes.fold(round << 4 | width as u64, |seed, hash| first(seed, hash.as_slice()))
     }
 
     fn sequentially(&self) -> Executed<MissingState> {

@@ -106,7 +106,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
 fn try_execute<V: BlockVm, S: StateSource>(
     job: Job<'_, V, S>,
     width: usize,
-    Resources { pool, memory }: Resources<'_>,
+    Resources { pool, memory, .. }: Resources<'_>,
     claims: &Claims<'_>,
     mut sinks: Sinks<'_>,
 ) -> Result<BlockOutput<V::Receipt>, Stop<S::Error>> {

@@ -12,6 +12,8 @@ use std::sync::atomic::{
 
 use smallvec::SmallVec;
 
+use crate::hooks::{Hooks, Site};
+
 /// No further waiter.
 const NONE: u32 = u32::MAX;
 /// The transaction is settled: nobody needs to wait.
@@ -37,7 +39,7 @@ pub(crate) type Freed = SmallVec<[u32; 4]>;
 
 /// Puts `waiter` on the list of `on`; `false` where `on` is settled and there is nothing to wait
 /// for.
-pub(super) fn wait(lists: &[impl AsRef<Waiters>], waiter: u32, on: u32) -> bool {
+pub(super) fn wait(lists: &[impl AsRef<Waiters>], waiter: u32, on: u32, hooks: &Hooks) -> bool {
     let head = &lists[on as usize].as_ref().head;
     let Waiters { link, enrolled, .. } = lists[waiter as usize].as_ref();
     if enrolled.swap(true, AcqRel) {
@@ -50,6 +52,7 @@ pub(super) fn wait(lists: &[impl AsRef<Waiters>], waiter: u32, on: u32) -> bool 
             return false;
         }
         link.store(first, Release);
+        hooks.at(Site::Link, waiter);
         match head.compare_exchange_weak(first, waiter, AcqRel, Acquire) {
             Ok(_) => return true,
             Err(now) => first = now,
@@ -58,10 +61,11 @@ pub(super) fn wait(lists: &[impl AsRef<Waiters>], waiter: u32, on: u32) -> bool 
 }
 
 /// Closes the list of `settled` and returns who was on it.
-pub(super) fn close(lists: &[impl AsRef<Waiters>], settled: u32) -> Freed {
+pub(super) fn close(lists: &[impl AsRef<Waiters>], settled: u32, hooks: &Hooks) -> Freed {
     let mut freed = Freed::new();
     let mut next = lists[settled as usize].as_ref().head.swap(CLOSED, AcqRel);
     while next != NONE && next != CLOSED {
+        hooks.at(Site::Unlink, next);
         freed.push(next);
         let Waiters { link, enrolled, .. } = lists[next as usize].as_ref();
         next = link.load(Acquire);

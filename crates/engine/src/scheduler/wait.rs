@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst, fence};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::hooks::{Hooks, Site};
+
 /// Rounds of looking again before sleeping, some tens of microseconds: what most waits for another
 /// transaction take, and no more than going to sleep and being woken costs.
 const SPINS: u32 = 2000;
@@ -23,7 +25,7 @@ pub(super) struct Parking {
 
 impl Parking {
     /// Returns once `has_work` holds, or after having slept and been woken.
-    pub(super) fn wait(&self, has_work: impl Fn() -> bool) {
+    pub(super) fn wait(&self, has_work: impl Fn() -> bool, hooks: &Hooks) {
         for _ in 0..SPINS {
             if has_work() {
                 return;
@@ -31,9 +33,11 @@ impl Parking {
             std::hint::spin_loop();
         }
         self.sleepers.fetch_add(1, SeqCst);
+        hooks.at(Site::Announced, 0);
         {
             let mut guard = self.lock.lock();
             if !has_work() {
+                hooks.at(Site::Sleep, 0);
                 self.changed.wait(&mut guard);
             }
         }

@@ -18,6 +18,7 @@ use crate::{
     cancel::EarlyEnd,
     commit::Fees,
     execute::{Job, Run},
+    hooks::Site,
     memory::{AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version},
     scheduler::Scheduler,
 };
@@ -182,6 +183,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             Ok(seen) => seen,
             Err(error) => return self.interrupt(Interruption::Source(error)),
         };
+        self.scheduler.hooks.at(Site::Record, self.version);
         if let Some(writer) = self.is_under_revision(seen.writer) {
             return self.interrupt(Interruption::Blocked(writer));
         }
@@ -209,6 +211,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             Ok(read) => read,
             Err(error) => return self.interrupt(Interruption::Source(error)),
         };
+        self.scheduler.hooks.at(Site::Record, self.version);
         if let Some(writer) = self.is_under_revision(seen.writer) {
             return self.interrupt(Interruption::Blocked(writer));
         }

@@ -25,7 +25,7 @@ fn check(fork: Fork) {
         ..Config::default()
     };
     let result = TestRunner::new(config).run(&block::block(), |block| {
-        let case = block.case(fork).plan(Plan { prompt: 1, slow: 1, ..Plan::default() });
+        let case = block.case(fork).plan(Plan::quick());
         let checked = std::panic::catch_unwind(|| case.assert_all_equal());
         checked.map(drop).map_err(|_| TestCaseError::fail("see the panic"))
     });

@@ -1,0 +1,123 @@
+use super::*;
+
+fn scheduler(transactions: usize) -> Scheduler {
+    Scheduler::new(vec![NO_DEPENDENCY; transactions], Hooks::none())
+}
+
+/// Executes `tx` without a hitch.
+fn execute(scheduler: &Scheduler, tx: u32) -> Freed {
+    assert!(scheduler.claim(tx));
+    scheduler.finish(tx).expect("nobody cast doubt on it")
+}
+
+#[test]
+fn transactions_are_handed_out_in_order_and_once() {
+    let scheduler = scheduler(3);
+    let all: Vec<_> = std::iter::from_fn(|| scheduler.next()).collect();
+    assert_eq!(all, [0, 1, 2]);
+}
+
+#[test]
+fn a_dependent_transaction_is_held_back_until_the_other_was_executed() {
+    let scheduler = Scheduler::new(vec![NO_DEPENDENCY, 0, NO_DEPENDENCY], Hooks::none());
+    assert_eq!(scheduler.next(), Some(0));
+    assert_eq!(scheduler.next(), Some(2), "1 waits for 0");
+    assert_eq!(execute(&scheduler, 0).as_slice(), [1]);
+}
+
+#[test]
+fn who_waits_for_a_settled_transaction_goes_on_at_once() {
+    let scheduler = scheduler(2);
+    execute(&scheduler, 0);
+    assert!(!scheduler.wait(1, 0));
+}
+
+#[test]
+fn nobody_stands_on_two_waiting_lists() {
+    let scheduler = scheduler(4);
+    assert!(scheduler.wait(3, 0));
+    assert!(scheduler.wait(3, 1), "it waits already, if not for this one");
+    assert!(scheduler.wait(2, 1));
+    assert_eq!(execute(&scheduler, 1).as_slice(), [2]);
+    assert_eq!(execute(&scheduler, 0).as_slice(), [3]);
+}
+
+#[test]
+fn doubts_during_an_execution_keep_it_with_its_owner() {
+    let scheduler = scheduler(2);
+    assert!(scheduler.claim(1));
+    scheduler.suspect(1);
+    assert_eq!(scheduler.finish(1), None);
+    assert!(!scheduler.is_settled(1));
+    assert!(scheduler.finish(1).is_some(), "the doubt was delivered");
+    assert!(scheduler.is_settled(1));
+}
+
+#[test]
+fn doubts_after_an_execution_hand_it_out_again() {
+    let scheduler = scheduler(1);
+    assert_eq!(scheduler.next(), Some(0));
+    execute(&scheduler, 0);
+    scheduler.suspect(0);
+    scheduler.suspect(0);
+    assert_eq!(scheduler.next(), Some(0));
+    assert_eq!(scheduler.next(), None, "one doubt is enough");
+    assert!(scheduler.claim_suspect(0));
+    assert!(!scheduler.claim_suspect(0));
+}
+
+#[test]
+fn the_commit_role_is_held_by_one_and_goes_in_order() {
+    let scheduler = scheduler(2);
+    execute(&scheduler, 1);
+    let role = scheduler.try_enter_commit().expect("0 is pending: the role executes it");
+    assert!(scheduler.try_enter_commit().is_none());
+    assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
+    assert!(role.commit(0).is_empty());
+    assert_eq!(role.begin(), Some((1, CommitClaim::Executed)));
+    role.restart(1);
+    assert!(!scheduler.is_settled(1), "its values are under revision");
+    assert!(scheduler.wait(0, 1), "and others may wait for them");
+    assert_eq!(role.commit(1).as_slice(), [0]);
+    assert_eq!(role.begin(), None);
+    drop(role);
+    assert!(scheduler.is_over());
+}
+
+#[test]
+fn a_transaction_in_execution_blocks_the_commit() {
+    let scheduler = scheduler(1);
+    assert!(scheduler.claim(0));
+    assert!(scheduler.try_enter_commit().is_none());
+    scheduler.release(0);
+    assert!(scheduler.try_enter_commit().is_some());
+}
+
+#[test]
+fn speculation_stays_within_the_window() {
+    let scheduler = scheduler(WINDOW as usize + 10);
+    let handed_out = std::iter::from_fn(|| scheduler.next()).count();
+    assert_eq!(handed_out, WINDOW as usize);
+}
+
+#[test]
+fn a_sleeper_is_woken_by_the_end_of_the_block() {
+    let scheduler = std::sync::Arc::new(scheduler(1));
+    assert_eq!(scheduler.next(), Some(0));
+    assert!(scheduler.claim(0));
+    let sleeper = std::thread::spawn({
+        let scheduler = scheduler.clone();
+        move || {
+            while !scheduler.is_over() {
+                scheduler.idle();
+            }
+        }
+    });
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    // Who executes it also commits it: the sleeper need not be woken in between.
+    assert!(scheduler.finish(0).is_some());
+    let role = scheduler.try_enter_commit().expect("the sleeper does not want it");
+    assert_eq!(role.begin(), Some((0, CommitClaim::Executed)));
+    role.commit(0);
+    sleeper.join().expect("it saw the end");
+}
