@@ -178,6 +178,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
             let mut counts = counts.lock();
             counts.executions += counted.executions;
             counts.validations += counted.validations;
+            counts.most_executions = counts.most_executions.max(counted.most_executions);
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             run.scheduler.halt();

@@ -149,6 +149,12 @@ mod off {
             usual
         }
 
+        /// How often a transaction may be executed speculatively.
+        #[inline]
+        pub(crate) const fn speculations(&self, usual: u32) -> u32 {
+            usual
+        }
+
         /// Whether to break the validation of `tx`.
         #[inline]
         pub(crate) const fn skips_validation(&self, _tx: u32) -> bool {

@@ -24,7 +24,7 @@ use std::{
     collections::BinaryHeap,
     sync::atomic::{
         AtomicBool, AtomicU32, AtomicUsize,
-        Ordering::{Acquire, SeqCst},
+        Ordering::{Acquire, Relaxed, SeqCst},
     },
 };
 
@@ -39,8 +39,16 @@ pub(crate) use status::CommitClaim;
 use status::Status;
 
 /// How far beyond the committed transactions others may be started: bounds what speculation
-/// holds in memory.
-const WINDOW: u32 = 4096;
+/// holds in memory. At no time has a transaction from `committed + WINDOW` on been started, and each
+/// has one version of a location and one record, whatever the number of its executions.
+pub(crate) const WINDOW: u32 = 4096;
+
+/// How often a transaction may be executed speculatively, interrupted executions included; beyond
+/// that it is left to the commit, which executes it once. Without a bound a transaction is executed
+/// again whenever one before it publishes something else, which that one does once for each time
+/// that one before *it* did: the number of executions is finite, but exponential in the depth of
+/// such a chain.
+pub(crate) const MAX_SPECULATIONS: u32 = 16;
 
 /// Which earlier transaction to wait for before starting; `NO_DEPENDENCY` for none.
 pub(crate) const NO_DEPENDENCY: u32 = u32::MAX;
@@ -50,6 +58,8 @@ pub(crate) const NO_DEPENDENCY: u32 = u32::MAX;
 struct Slot {
     status: Status,
     waiters: Waiters,
+    /// How often it was executed speculatively. Counted by its owner.
+    speculations: AtomicU32,
 }
 
 impl AsRef<Waiters> for Slot {
@@ -174,14 +184,9 @@ impl Scheduler {
                 return Some(tx);
             }
         }
+        let beyond = |cursor| self.is_fresh(cursor).then_some(cursor + 1);
         loop {
-            if !self.has_fresh() {
-                return None;
-            }
-            let tx = self.cursor.fetch_add(1, SeqCst);
-            if tx >= self.len() {
-                return None;
-            }
+            let tx = self.cursor.fetch_update(SeqCst, SeqCst, beyond).ok()?;
             if !self.is_held_back(tx) {
                 return Some(tx);
             }
@@ -205,15 +210,39 @@ impl Scheduler {
     }
 
     fn has_fresh(&self) -> bool {
-        let (cursor, committed) = (self.cursor.load(SeqCst), self.committed());
+        self.is_fresh(self.cursor.load(SeqCst))
+    }
+
+    /// Whether `tx` exists and is within the window.
+    fn is_fresh(&self, tx: u32) -> bool {
+        let committed = self.committed();
         let window = self.hooks.window(committed, WINDOW);
-        cursor < self.len() && cursor < committed.saturating_add(window)
+        tx < self.len() && tx < committed.saturating_add(window)
     }
 
     /// Takes `tx` for execution, if it is free.
     pub(crate) fn claim(&self, tx: u32) -> bool {
         self.hooks.at(Site::Claim, tx);
         self.slots[tx as usize].status.claim()
+    }
+
+    /// Counts a speculative execution of `tx`, which the caller owns and is about to begin. `false`
+    /// where there were enough: it had better be released and left to the commit.
+    pub(crate) fn may_speculate(&self, tx: u32) -> bool {
+        // Relaxed: ownership is taken over from whoever counted before.
+        let speculations = &self.slots[tx as usize].speculations;
+        let so_far = speculations.load(Relaxed);
+        let may = so_far < self.hooks.speculations(MAX_SPECULATIONS);
+        if may {
+            speculations.store(so_far + 1, Relaxed);
+        }
+        debug_assert!(tx < self.committed().saturating_add(WINDOW), "{tx} is beyond the window");
+        may
+    }
+
+    /// How often `tx`, which the caller owns, was executed speculatively.
+    pub(crate) fn speculations(&self, tx: u32) -> u32 {
+        self.slots[tx as usize].speculations.load(Relaxed)
     }
 
     /// Takes `tx`, executed but in doubt, for another look.

@@ -79,7 +79,12 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         gas_used: admission.gas.used(&rules),
         blob_gas_used: admission.gas.blob(),
         access_list: sinks.finish()?,
-        work: WorkCounts { executions, width: 1, ..WorkCounts::default() },
+        work: WorkCounts {
+            executions,
+            most_executions: executions.min(1),
+            width: 1,
+            ..WorkCounts::default()
+        },
     };
     Ok(Finished { output, end, building: admission.building })
 }

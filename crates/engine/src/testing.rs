@@ -13,7 +13,7 @@
 //!   keep, takes transactions out of order; entries of the queue are lost or doubled; suspicion
 //!   falls on the innocent; a finished execution is taken for a suspect; a class is told of
 //!   conflicts that it did not have; a worker without work does not sleep.
-//! - *Small bounds*: a window of few transactions, one round of repetition.
+//! - *Small bounds*: a window of few transactions, one round of repetition, few speculations.
 //!
 //! All of it is what the protocol must tolerate: statuses, queues and suspicion are hints, and the
 //! output does not depend on them. Each seed switches some kinds and points on and others off, because
@@ -34,7 +34,13 @@ use std::{
     time::Duration,
 };
 
-use crate::hooks::Site;
+use crate::{hooks::Site, scheduler::MAX_SPECULATIONS};
+
+/// The most executions a transaction can take, the one on final values included.
+pub const MAX_EXECUTIONS: u64 = MAX_SPECULATIONS as u64 + 1;
+
+/// The most transactions beyond the committed ones that can have left anything in memory.
+pub const WINDOW: usize = crate::scheduler::WINDOW as usize;
 
 /// What to do to the schedule of every block; nothing by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +112,7 @@ struct Character {
     small_window: bool,
     look_ahead: u32,
     rounds: usize,
+    speculations: u32,
 }
 
 /// Counters for each site.
@@ -178,6 +185,10 @@ impl Hooks {
         self.character().map_or(usual, |character| character.rounds.min(usual))
     }
 
+    pub(crate) fn speculations(&self, usual: u32) -> u32 {
+        self.character().map_or(usual, |character| character.speculations.min(usual))
+    }
+
     pub(crate) fn skips_validation(&self, tx: u32) -> bool {
         match self.perturbation.sabotage {
             Some(Sabotage::SkipValidation) => true,
@@ -238,6 +249,7 @@ impl Character {
             small_window: draw() % 2 == 0,
             look_ahead: u32::try_from(draw() % 8).unwrap_or(0),
             rounds: usize::try_from(1 + draw() % 4).unwrap_or(1),
+            speculations: u32::try_from(1 << (draw() % 6)).unwrap_or(1),
         }
     }
 }
@@ -276,6 +288,7 @@ mod tests {
             assert!(drawn.contains(&least) && drawn.contains(&usual), "{drawn:?}");
         };
         both(&|hooks| hooks.rounds(3) as u64, 1, 3);
+        both(&|hooks| u64::from(hooks.speculations(16)), 1, 16);
         both(&|hooks| u64::from(hooks.window(0, 4096)), 1, 4096);
     }
 

@@ -97,6 +97,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     fn speculate(&mut self, tx: u32) -> Option<u32> {
         let scheduler = &self.run.scheduler;
         for _ in 0..scheduler.hooks.rounds(MAX_ROUNDS) {
+            if !scheduler.may_speculate(tx) {
+                return self.leave(tx);
+            }
             match self.execute(tx, Mode::Speculative) {
                 Ended::Interrupted(Interruption::Blocked(writer)) => {
                     scheduler.release(tx);
@@ -109,8 +112,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                     continue;
                 }
                 Ended::Interrupted(Interruption::AwaitsCommit | Interruption::Halted) => {
-                    scheduler.release(tx);
-                    return None;
+                    return self.leave(tx);
                 }
                 // Whether a failure counts is for the commit to find out, on final values.
                 Ended::Interrupted(Interruption::Source(_)) | Ended::Failed(_) => {
@@ -126,6 +128,13 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         }
         let freed = scheduler.finish_anyway(tx);
         self.hand_out(freed)
+    }
+
+    /// Leaves `tx` to the commit. Whoever meets its values, if it published any, waits for that.
+    fn leave(&mut self, tx: u32) -> Option<u32> {
+        self.run.scheduler.release(tx);
+        self.send_to_suspects();
+        None
     }
 
     /// Ends a look at `tx` whose reads were found to hold.
@@ -242,6 +251,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 CommitClaim::Pending => false,
                 CommitClaim::Executed => self.validate(role, tx),
             };
+            let executions = scheduler.speculations(tx) + u32::from(!keep);
+            self.counts.most_executions = self.counts.most_executions.max(executions.into());
             self.commit_one(tx, keep, &mut committed)?;
             if committed.end.is_some() || committed.error.is_some() {
                 scheduler.halt();

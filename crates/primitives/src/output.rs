@@ -19,6 +19,8 @@ pub struct WorkCounts {
     pub executions: u64,
     /// Those beyond the first of each transaction.
     pub reexecutions: u64,
+    /// Those of the transaction that took the most. The parallel path bounds it.
+    pub most_executions: u64,
     /// Checks of a transaction's reads against the committed state.
     pub validations: u64,
     /// Workers that took part.

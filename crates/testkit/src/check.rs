@@ -9,7 +9,8 @@ use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use warpline_chain::ChainSpec;
 use warpline_engine::{
     AccessListMode, Budget, BuildEnd, Engine, EngineConfig, Ethereum, ExecuteOptions,
-    ExecutionError, InvalidBlock, Strategy, testing::Perturbation,
+    ExecutionError, InvalidBlock, Strategy,
+    testing::{MAX_EXECUTIONS, Perturbation},
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
@@ -291,6 +292,8 @@ impl Check<'_> {
         let (work, transactions) = (output.work, self.block.transactions.len() as u64);
         assert!(work.executions >= transactions, "{way}: {work:?} for {transactions} transactions");
         assert_eq!(work.reexecutions, work.executions - transactions, "{way}: {work:?}");
+        let bounds = transactions.min(1)..=MAX_EXECUTIONS;
+        assert!(bounds.contains(&work.most_executions), "{way}: {work:?}");
         assert!(work.width >= 1, "{way}: {work:?}");
     }
 

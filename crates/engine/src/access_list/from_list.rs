@@ -160,7 +160,12 @@ fn try_execute<V: BlockVm, S: StateSource>(
         gas_used: gas.used(&rules),
         blob_gas_used: gas.blob(),
         access_list: None,
-        work: WorkCounts { executions: transactions as u64, width, ..WorkCounts::default() },
+        work: WorkCounts {
+            executions: transactions as u64,
+            most_executions: transactions.min(1) as u64,
+            width,
+            ..WorkCounts::default()
+        },
     })
 }
 

@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_has_one_version_however_often_it_runs() {
+        let mut cell = cell(7, &[(3, 30)], &[]);
+        for value in 0..100 {
+            cell.write(3, value, &mut Vec::new());
+        }
+        assert_eq!(cell.versions.as_slice(), [(3, 99)]);
+    }
+
+    #[test]
     fn a_removed_version_casts_doubt_on_those_who_saw_it() {
         let mut cell = cell(7, &[(3, 30), (6, 60)], &[4, 8]);
         let mut suspects = Vec::new();

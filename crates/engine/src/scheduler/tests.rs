@@ -121,3 +121,20 @@ fn a_sleeper_is_woken_by_the_end_of_the_block() {
     role.commit(0);
     sleeper.join().expect("it saw the end");
 }
+
+#[test]
+fn a_transaction_executed_often_enough_is_left_to_the_commit() {
+    let scheduler = scheduler(2);
+    for _ in 0..MAX_SPECULATIONS {
+        assert!(scheduler.claim(0) && scheduler.may_speculate(0));
+        scheduler.release(0);
+    }
+    assert!(scheduler.claim(0) && !scheduler.may_speculate(0));
+    scheduler.release(0);
+    assert!(scheduler.wait(1, 0), "others wait for it");
+    let role = scheduler.try_enter_commit().expect("nobody else may");
+    assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
+    assert_eq!(scheduler.speculations(0), MAX_SPECULATIONS);
+    assert!(role.commit(0).is_empty(), "1 is next in line: the holder takes it");
+    assert_eq!(role.begin(), Some((1, CommitClaim::Pending)));
+}

@@ -60,7 +60,12 @@ pub(crate) fn execute<S: StateSource>(
         gas_used,
         blob_gas_used,
         access_list,
-        work: WorkCounts { executions, width: 1, ..WorkCounts::default() },
+        work: WorkCounts {
+            executions,
+            most_executions: executions.min(1),
+            width: 1,
+            ..WorkCounts::default()
+        },
     })
 }
 
