@@ -1,18 +1,20 @@
-//! Sources that fail and panic, and engines that are shared, dropped and used again.
+//! Sources that fail and panic, workers that panic, bounds that hold, and engines that are shared,
+//! dropped and used again.
+
+mod bounds;
+mod panics;
 
 use std::{thread, time::Duration};
 
 use alloy_primitives::Address;
 use warpline_engine::{
-    Engine, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock,
-    Strategy,
+    Engine, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, InvalidBlock, Strategy,
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, RecoveredBlock, StateDiff, StateSource,
 };
 use warpline_testkit::{
-    Asm, Case, FailingSource, Fork, Key, PanickingSource, ReadFailed, SlowSource, Tx, account,
-    deployer, op, within,
+    Asm, Case, FailingSource, Fork, Key, ReadFailed, SlowSource, Tx, account, deployer, op, within,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -180,61 +182,6 @@ fn a_failed_read_does_not_hide_an_invalid_block_before_it() {
 }
 
 #[test]
-fn a_source_that_panics_at_any_read() {
-    silence_panics();
-    within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let reads = reads_of(&case);
-        for width in [1, 2, 8] {
-            let mut contained = 0;
-            for at in 0..reads {
-                let engine = engine(&case, 2);
-                let source = PanickingSource::new(state, at);
-                match run(&engine, &block, &source, Strategy::Parallel(width)) {
-                    Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message))) => {
-                        assert!(message.contains("was made to panic"), "{message}");
-                        contained += 1;
-                    }
-                    // It may take fewer reads, or others.
-                    Ok(_) => {}
-                    Err(other) => panic!("read {at} on {width}: {other}"),
-                }
-                assert_usable(&engine, &block, state);
-            }
-            assert!(contained > reads / 2, "{contained} of {reads} on {width}");
-        }
-    });
-}
-
-#[test]
-fn an_observer_that_panics() {
-    silence_panics();
-    within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let engine = engine(&case, 2);
-        let transactions = (0..block.transactions.len()).map(CommitStep::Transaction);
-        for at in transactions.chain([CommitStep::PreBlock, CommitStep::PostBlock]) {
-            let mut observer =
-                |step: CommitStep, _: &StateDiff| assert_ne!(step, at, "made to panic");
-            let result = engine.execute_with(
-                &block,
-                state,
-                ExecuteOptions::from(Strategy::Parallel(2)).observed_by(&mut observer),
-            );
-            let contained = matches!(
-                result,
-                Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message)))
-                    if message.contains("made to panic")
-            );
-            assert!(contained, "{at:?}");
-            assert_usable(&engine, &block, state);
-        }
-    });
-}
-
-#[test]
 fn one_engine_used_from_several_threads_at_once() {
     within(LIMIT, || {
         let good = mixed();
@@ -342,19 +289,5 @@ fn an_automatic_choice_is_as_good_as_any() {
                 expected.compare(&found.unwrap()).unwrap();
             }
         }
-    });
-}
-
-/// Panics on purpose need no backtrace.
-fn silence_panics() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            let message = panic.payload_as_str().unwrap_or_default();
-            if !message.contains("made to panic") {
-                usual(panic);
-            }
-        }));
     });
 }

@@ -1,0 +1,145 @@
+//! A panic, wherever it happens, is contained and named, and the engine goes on.
+
+use std::collections::BTreeSet;
+
+use warpline_engine::{EngineBug, ExecuteOptions, ExecutionError, Strategy, testing::Perturbation};
+use warpline_primitives::{BlockOutput, CommitStep, StateDiff};
+use warpline_testkit::{Case, PanickingSource, within};
+
+use super::{LIMIT, assert_usable, engine, mixed, reads_of, run};
+
+#[test]
+fn a_source_that_panics_at_any_read() {
+    silence_panics();
+    within(LIMIT, || {
+        let case = mixed();
+        let (block, state) = (case.block(), case.state());
+        let reads = reads_of(&case);
+        for width in [1, 2, 8] {
+            let mut contained = 0;
+            for at in 0..reads {
+                let engine = engine(&case, 2);
+                let source = PanickingSource::new(state, at);
+                match run(&engine, &block, &source, Strategy::Parallel(width)) {
+                    Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message))) => {
+                        assert!(message.contains("was made to panic"), "{message}");
+                        contained += 1;
+                    }
+                    // It may take fewer reads, or others.
+                    Ok(_) => {}
+                    Err(other) => panic!("read {at} on {width}: {other}"),
+                }
+                assert_usable(&engine, &block, state);
+            }
+            assert!(contained > reads / 2, "{contained} of {reads} on {width}");
+        }
+    });
+}
+
+#[test]
+fn an_observer_that_panics() {
+    silence_panics();
+    within(LIMIT, || {
+        let case = mixed();
+        let (block, state) = (case.block(), case.state());
+        let engine = engine(&case, 2);
+        let transactions = (0..block.transactions.len()).map(CommitStep::Transaction);
+        for at in transactions.chain([CommitStep::PreBlock, CommitStep::PostBlock]) {
+            let mut observer =
+                |step: CommitStep, _: &StateDiff| assert_ne!(step, at, "made to panic");
+            let result = engine.execute_with(
+                &block,
+                state,
+                ExecuteOptions::from(Strategy::Parallel(2)).observed_by(&mut observer),
+            );
+            let contained = matches!(
+                result,
+                Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message)))
+                    if message.contains("made to panic")
+            );
+            assert!(contained, "{at:?}");
+            assert_usable(&engine, &block, state);
+        }
+    });
+}
+
+/// Panics at every decision point of `case` in turn and returns which those were.
+fn panic_everywhere(case: &Case, threads: usize, disturbed: Perturbation) -> BTreeSet<String> {
+    let (block, state) = (case.block(), case.state());
+    let engine = engine(case, threads);
+    let strategy = Strategy::Parallel(threads);
+    let expected = run(&engine, &block, state, Strategy::Sequential).expect("nothing fails");
+    let same = |output: &BlockOutput| expected.compare(output).expect("equal");
+    let mut sites = BTreeSet::new();
+    // How many points a block takes depends on the timing; some that take fewer are not the end.
+    let mut unharmed = 0;
+    for point in 0.. {
+        let disturbed = engine.perturbed(disturbed.panicking_at(point));
+        match run(&disturbed, &block, state, strategy) {
+            Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message))) => {
+                let site = message.strip_prefix("made to panic at decision point ");
+                let site = site.and_then(|site| site.split_once(", "));
+                sites.insert(site.expect("no other panic").1.to_owned());
+                unharmed = 0;
+            }
+            Ok(output) => {
+                same(&output);
+                unharmed += 1;
+            }
+            Err(other) => panic!("point {point} on {threads}: {other}"),
+        }
+        same(&run(&engine, &block, state, strategy).expect("the engine goes on"));
+        if unharmed == 20 {
+            break;
+        }
+    }
+    sites
+}
+
+#[test]
+fn a_worker_that_panics_at_any_decision_point() {
+    silence_panics();
+    within(LIMIT, || {
+        let case = mixed();
+        let mut sites = BTreeSet::new();
+        for threads in [1, 2, 8] {
+            sites.extend(panic_everywhere(&case, threads, Perturbation::default()));
+        }
+        // What a worker alone takes for sure.
+        for site in ["Choose", "BeginCommit", "Execute", "Lookup", "Kept", "Publish", "Commit"] {
+            assert!(sites.contains(site), "{site} is not among {sites:?}");
+        }
+    });
+}
+
+#[test]
+fn a_worker_that_panics_while_the_schedule_is_disturbed() {
+    silence_panics();
+    within(LIMIT, || {
+        let case = mixed();
+        let mut sites = BTreeSet::new();
+        for (threads, seeds) in [(1, 0..6), (2, 6..8), (8, 8..9)] {
+            for seed in seeds {
+                sites.extend(panic_everywhere(&case, threads, Perturbation::seeded(seed)));
+            }
+        }
+        // What a worker alone takes for some of these seeds.
+        for site in ["Claim", "ClaimSuspect", "Finish", "Record", "Compare", "Suspect", "Wait"] {
+            assert!(sites.contains(site), "{site} is not among {sites:?}");
+        }
+    });
+}
+
+/// Panics on purpose need no backtrace.
+fn silence_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let message = panic.payload_as_str().unwrap_or_default();
+            if !message.contains("made to panic") {
+                usual(panic);
+            }
+        }));
+    });
+}
