@@ -215,9 +215,12 @@ impl Scheduler {
 
     /// Whether `tx` exists and is within the window.
     fn is_fresh(&self, tx: u32) -> bool {
-        let committed = self.committed();
-        let window = self.hooks.window(committed, WINDOW);
-        tx < self.len() && tx < committed.saturating_add(window)
+        tx < self.len() && tx < self.window_end(self.committed())
+    }
+
+    /// The first transaction that may not be started when `committed` are committed.
+    fn window_end(&self, committed: u32) -> u32 {
+        committed.saturating_add(self.hooks.window(committed, WINDOW))
     }
 
     /// Takes `tx` for execution, if it is free.
@@ -380,9 +383,13 @@ impl CommitRole<'_> {
         scheduler.hooks.at(Site::Commit, tx);
         scheduler.slots[tx as usize].status.commit();
         let mut freed = dependency::close(&scheduler.slots, tx, &scheduler.hooks);
-        let was_full = !scheduler.has_fresh();
         scheduler.hooks.at(Site::Committed, tx);
+        let end = scheduler.window_end(tx);
         scheduler.committed.store(tx + 1, SeqCst);
+        // Who found the window full saw the cursor at its old end, and then announced that it sleeps
+        // or saw the new one. Looking at the cursor before the window moves would miss who takes the
+        // last place in it in between.
+        let was_full = scheduler.cursor.load(SeqCst) >= end;
         if tx + 1 == scheduler.len() || (was_full && scheduler.has_fresh()) {
             scheduler.wake();
         }
