@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use alloy_consensus::Transaction;
 use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
 use alloy_primitives::{Address, U256};
-use parking_lot::Mutex;
 use revm::{context::result::ResultGas, state::EvmState};
 use warpline_primitives::{
     Account, BlockOutput, CommitStep, RecoveredBlock, StateDiff, StateSource, WorkCounts,
@@ -21,6 +20,7 @@ use crate::{
     plan::Plan,
     pool::{Pool, panic_message},
     scheduler::Scheduler,
+    sync::Mutex,
     vm::{
         BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written, load, take_back,
     },

@@ -51,10 +51,13 @@ mod error;
 mod execute;
 mod hooks;
 mod memory;
+#[cfg(all(test, feature = "model"))]
+mod model;
 mod plan;
 mod pool;
 mod scheduler;
 mod sequential;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod vm;

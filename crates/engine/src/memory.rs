@@ -20,18 +20,20 @@ mod diff;
 mod read_set;
 mod table;
 
-use std::{
-    hash::{BuildHasher, Hasher},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::hash::{BuildHasher, Hasher};
 
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use foldhash::fast::RandomState;
-use parking_lot::{Mutex, MutexGuard};
 use revm::bytecode::Bytecode;
 use warpline_primitives::Account;
 
-use crate::hooks::{Hooks, Site};
+use crate::{
+    hooks::{Hooks, Site},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use cell::Cell;
 pub(crate) use read_set::{Read, ReadSet};
 use table::{Shards, Table};

@@ -24,6 +24,8 @@ impl Pool {
         let threads = if threads == 0 { cores() } else { threads };
         let others = match threads - 1 {
             0 => None,
+            // Each block has threads of its own.
+            _ if cfg!(feature = "model") => None,
             others => {
                 let builder = rayon::ThreadPoolBuilder::new()
                     .num_threads(others)
@@ -42,6 +44,10 @@ impl Pool {
     /// Runs `work` on `width` workers at once, on the caller first of all, and returns when all
     /// are through.
     pub(crate) fn run(&self, width: usize, work: impl Fn() + Sync) {
+        #[cfg(feature = "model")]
+        if self.others.is_none() {
+            return crate::sync::run(width.min(self.threads), work);
+        }
         match &self.others {
             Some(others) if width > 1 => others.in_place_scope(|scope| {
                 for _ in 1..width.min(self.threads) {

@@ -19,18 +19,18 @@ mod dependency;
 mod status;
 mod wait;
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    sync::atomic::{
-        AtomicBool, AtomicU32, AtomicUsize,
-        Ordering::{Acquire, Relaxed, SeqCst},
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use crate::{
+    hooks::{Hooks, Site},
+    sync::{
+        Mutex,
+        atomic::{
+            AtomicBool, AtomicU32, AtomicUsize,
+            Ordering::{Acquire, Relaxed, SeqCst},
+        },
     },
 };
-
-use parking_lot::Mutex;
-
-use crate::hooks::{Hooks, Site};
 
 pub(crate) use conflict::{Classes, Conflicts};
 pub(crate) use dependency::Freed;
@@ -41,14 +41,14 @@ use status::Status;
 /// How far beyond the committed transactions others may be started: bounds what speculation
 /// holds in memory. At no time has a transaction from `committed + WINDOW` on been started, and each
 /// has one version of a location and one record, whatever the number of its executions.
-pub(crate) const WINDOW: u32 = 4096;
+pub(crate) const WINDOW: u32 = if cfg!(feature = "model") { 3 } else { 4096 };
 
 /// How often a transaction may be executed speculatively, interrupted executions included; beyond
 /// that it is left to the commit, which executes it once. Without a bound a transaction is executed
 /// again whenever one before it publishes something else, which that one does once for each time
 /// that one before *it* did: the number of executions is finite, but exponential in the depth of
 /// such a chain.
-pub(crate) const MAX_SPECULATIONS: u32 = 16;
+pub(crate) const MAX_SPECULATIONS: u32 = if cfg!(feature = "model") { 3 } else { 16 };
 
 /// Which earlier transaction to wait for before starting; `NO_DEPENDENCY` for none.
 pub(crate) const NO_DEPENDENCY: u32 = u32::MAX;
@@ -407,5 +407,7 @@ impl Drop for CommitRole<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "model"))]
+mod model;
+#[cfg(all(test, not(feature = "model")))]
 mod tests;

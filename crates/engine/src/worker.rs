@@ -2,7 +2,6 @@
 
 use alloy_evm::Evm;
 use alloy_primitives::U256;
-use parking_lot::Mutex;
 use revm::state::EvmState;
 use warpline_primitives::{StateSource, WorkCounts};
 
@@ -13,6 +12,7 @@ use crate::{
     hooks::Site,
     memory::Version,
     scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY},
+    sync::Mutex,
     vm::{
         BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
         diff_of, publish, refusal, take_back,
@@ -21,7 +21,7 @@ use crate::{
 
 /// How often a worker repeats a transaction that came into doubt while it ran. Beyond that, what
 /// disturbs it is better left to settle: the commit will look at it.
-const MAX_ROUNDS: usize = 3;
+const MAX_ROUNDS: usize = if cfg!(feature = "model") { 2 } else { 3 };
 
 /// What an execution ended in.
 enum Ended<H, E, X> {

@@ -1,11 +1,11 @@
 //! Sharded hash tables whose entries keep their index.
 
 use hashbrown::HashTable;
-use parking_lot::Mutex;
 
 use super::Guard;
+use crate::sync::Mutex;
 
-const SHARD_BITS: u32 = 6;
+const SHARD_BITS: u32 = if cfg!(feature = "model") { 1 } else { 6 };
 /// How many shards each table has.
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 

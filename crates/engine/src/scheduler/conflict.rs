@@ -7,12 +7,10 @@
 //! While the score is positive, a transaction of the class is started only when the one before it
 //! is committed. That costs parallelism only, and only until the score has fallen again.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicI32, Ordering::Relaxed},
-};
+use std::sync::OnceLock;
 
 use super::NO_DEPENDENCY;
+use crate::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// Added when a transaction depended on the one before it in its class, or should have.
 const CONFLICT: i32 = 4;

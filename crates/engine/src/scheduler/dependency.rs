@@ -5,14 +5,15 @@
 //! is on a list already is not put on another, whoever asks: its link is in use. It then simply
 //! stays pending, to be freed from the list it is on or taken by the commit role in its turn.
 
-use std::sync::atomic::{
-    AtomicBool, AtomicU32,
-    Ordering::{AcqRel, Acquire, Release},
-};
-
 use smallvec::SmallVec;
 
-use crate::hooks::{Hooks, Site};
+use crate::{
+    hooks::{Hooks, Site},
+    sync::atomic::{
+        AtomicBool, AtomicU32,
+        Ordering::{AcqRel, Acquire, Release},
+    },
+};
 
 /// No further waiter.
 const NONE: u32 = u32::MAX;

@@ -14,7 +14,7 @@
 //! on. `SUSPECT` is a flag beside the state: somebody published a value that the transaction
 //! should have seen. It is a hint to look again early and never decides anything.
 
-use std::sync::atomic::{
+use crate::sync::atomic::{
     AtomicU32,
     Ordering::{AcqRel, Acquire, SeqCst},
 };

@@ -1,14 +1,16 @@
 //! How a worker without work waits: it spins briefly, then sleeps until something changes.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst, fence};
-
-use parking_lot::{Condvar, Mutex};
-
-use crate::hooks::{Hooks, Site};
+use crate::{
+    hooks::{Hooks, Site},
+    sync::{
+        self, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst, fence},
+    },
+};
 
 /// Rounds of looking again before sleeping, some tens of microseconds: what most waits for another
 /// transaction take, and no more than going to sleep and being woken costs.
-const SPINS: u32 = 2000;
+const SPINS: u32 = if cfg!(feature = "model") { 1 } else { 2000 };
 
 /// Where workers sleep.
 ///
@@ -30,15 +32,15 @@ impl Parking {
             if has_work() {
                 return;
             }
-            std::hint::spin_loop();
+            sync::spin_loop();
         }
         self.sleepers.fetch_add(1, SeqCst);
         hooks.at(Site::Announced, 0);
         {
-            let mut guard = self.lock.lock();
+            let guard = self.lock.lock();
             if !has_work() {
                 hooks.at(Site::Sleep, 0);
-                self.changed.wait(&mut guard);
+                drop(sync::wait(&self.changed, guard));
             }
         }
         self.sleepers.fetch_sub(1, SeqCst);
