@@ -126,7 +126,8 @@ impl Scheduler {
 
     /// Whether everything was called off.
     pub(crate) fn is_halted(&self) -> bool {
-        self.halted.load(Acquire)
+        // Sequentially consistent as everything that `idle` looks at: see `wait::Parking`.
+        self.halted.load(SeqCst)
     }
 
     /// Calls everything off.
