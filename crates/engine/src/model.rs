@@ -9,6 +9,20 @@
 //! - *A lost wake-up*: nobody can go on, which shuttle reports as a deadlock.
 //! - *A lost invalidation*, a transaction committed twice or out of order: another output.
 //! - *No progress*: more steps than any schedule of such a block has taken.
+//!
+//! That these tests can fail was tried by breaking what they guard, one thing at a time. They noticed
+//! each of these: a queue, the end, a halt or the window that moves on wakes nobody, one sleeper only,
+//! or without the lock; no last look under the lock; the announcement after that look; the commit role
+//! kept for good, or taken for free by who looks for work; no validation, or none of slots or of
+//! accounts; what an earlier execution wrote left in place; a claim of a pending or a suspected
+//! transaction that is not atomic; suspicion lost when an execution ends; a list that is not closed
+//! by execution or commit, frees nobody, forgets to let its members go or does so before it read
+//! where it goes on.
+//!
+//! They do not notice what costs time only: values under revision that are used (the commit
+//! compares), a list that is not opened again, readers that are not named, two holders of the commit
+//! role (they take turns at the lock of what is committed). Nor do they notice a missing fence, see
+//! [`crate::sync`].
 
 use alloy_primitives::Address;
 use shuttle::{
