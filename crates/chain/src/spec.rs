@@ -107,7 +107,8 @@ impl ChainSpec {
     /// (`ArrowGlacierToParisAtDiffC0000`). Of a total-difficulty transition the caller must ask
     /// for the rules of each block with [`for_child_of`](Self::for_child_of).
     ///
-    /// `blob_schedule` is the fixture's `config.blobSchedule`. The chain id is 1.
+    /// `blob_schedule` is the fixture's `config.blobSchedule`. The chain id is 1. A name of our own,
+    /// `AllOfAmsterdam`, is `Amsterdam` [with all of it](Self::with_all_of_amsterdam).
     ///
     /// # Errors
     /// [`UnknownNetwork`] where the name means nothing here.
@@ -115,10 +116,13 @@ impl ChainSpec {
         name: &str,
         blob_schedule: Option<&BlobSchedule>,
     ) -> Result<Self, UnknownNetwork> {
-        let forks = network::forks_of(name).ok_or_else(|| UnknownNetwork(name.into()))?;
+        let amsterdam = name.strip_prefix("AllOf").filter(|rest| *rest == "Amsterdam");
+        let forks = network::forks_of(amsterdam.unwrap_or(name));
+        let forks = forks.ok_or_else(|| UnknownNetwork(name.into()))?;
         let none = BlobSchedule::new();
         let schedule = blob_schedule.unwrap_or(&none);
-        Ok(Self::with_blob_schedule(name.to_owned(), 1, forks, schedule))
+        let spec = Self::with_blob_schedule(name.to_owned(), 1, forks, schedule);
+        Ok(if amsterdam.is_some() { spec.with_all_of_amsterdam() } else { spec })
     }
 
     /// Replaces the deposit contract (EIP-6110).

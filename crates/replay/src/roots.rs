@@ -1,7 +1,11 @@
 //! State roots between transactions, which receipts carry before Byzantium (EIP-658 ended that).
 
+use alloy_consensus::{
+    Eip658Value, Receipt as ReceiptBody, ReceiptEnvelope, ReceiptWithBloom, TxReceipt as _,
+    proofs::calculate_receipt_root,
+};
 use alloy_primitives::B256;
-use warpline_primitives::{CommitObserver, CommitStep, StateDiff};
+use warpline_primitives::{CommitObserver, CommitStep, Receipt, StateDiff};
 use warpline_trie::{StateTrie, TrieError};
 
 /// Follows the commits of one block and takes the state root after each transaction.
@@ -25,6 +29,15 @@ impl TransactionRoots {
     pub fn roots(&self) -> Result<&[B256], &TrieError> {
         self.failure.as_ref().map_or(Ok(&self.roots), Err)
     }
+
+    /// The root of `receipts` as they were before Byzantium.
+    ///
+    /// # Errors
+    /// As [`roots`](Self::roots).
+    pub fn receipts_root(&self, receipts: &[Receipt]) -> Result<B256, TrieError> {
+        let roots = self.roots().map_err(Clone::clone)?;
+        Ok(receipts_root_with(receipts, roots))
+    }
 }
 
 impl CommitObserver for TransactionRoots {
@@ -40,4 +53,23 @@ impl CommitObserver for TransactionRoots {
             Ok(()) => {}
         }
     }
+}
+
+/// The root of `receipts`, each with the state root after its transaction.
+pub(crate) fn receipts_root_with(receipts: &[Receipt], roots: &[B256]) -> B256 {
+    let receipts = receipts.iter().zip(roots);
+    let receipts: Vec<_> = receipts.map(|(receipt, root)| with_root(receipt, *root)).collect();
+    calculate_receipt_root(&receipts)
+}
+
+/// The receipt as it was before Byzantium: with the state root where the status is today.
+fn with_root(receipt: &Receipt, root: B256) -> Receipt {
+    ReceiptEnvelope::Legacy(ReceiptWithBloom {
+        receipt: ReceiptBody {
+            status: Eip658Value::PostState(root),
+            cumulative_gas_used: receipt.cumulative_gas_used(),
+            logs: receipt.logs().to_vec(),
+        },
+        logs_bloom: receipt.bloom(),
+    })
 }

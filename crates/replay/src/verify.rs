@@ -6,19 +6,16 @@
 
 use std::fmt;
 
-use alloy_consensus::{
-    Eip658Value, Receipt as ReceiptBody, ReceiptEnvelope, ReceiptWithBloom, TxReceipt,
-    proofs::calculate_receipt_root,
-};
+use alloy_consensus::{TxReceipt as _, proofs::calculate_receipt_root};
 use alloy_eip7928::{
     BlockAccessListGasError, ITEM_COST, compute_block_access_list_hash, total_bal_items,
 };
 use alloy_primitives::{B256, Bloom};
 use warpline_chain::{ChainSpec, EthereumHardforks};
-use warpline_primitives::{BlockOutput, Receipt, RecoveredBlock};
+use warpline_primitives::{BlockOutput, RecoveredBlock};
 use warpline_trie::{StateTrie, TrieError};
 
-use crate::{ParentState, TransactionRoots};
+use crate::{ParentState, TransactionRoots, roots::receipts_root_with};
 
 /// How far an output is proven to be what the header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,27 +261,13 @@ fn check_receipts(
         if expected != found {
             return Err(VerifyError::ReceiptCount { expected, found });
         }
-        let receipts = output.receipts.iter().zip(roots);
-        let receipts: Vec<_> = receipts.map(|(receipt, root)| with_root(receipt, *root)).collect();
-        calculate_receipt_root(&receipts)
+        receipts_root_with(&output.receipts, roots)
     };
     let expected = block.header.receipts_root;
     if expected != found {
         return Err(VerifyError::ReceiptsRoot { expected, found });
     }
     Ok(None)
-}
-
-/// The receipt as it was before Byzantium: with the state root where the status is today.
-fn with_root(receipt: &Receipt, root: B256) -> Receipt {
-    ReceiptEnvelope::Legacy(ReceiptWithBloom {
-        receipt: ReceiptBody {
-            status: Eip658Value::PostState(root),
-            cumulative_gas_used: receipt.cumulative_gas_used(),
-            logs: receipt.logs().to_vec(),
-        },
-        logs_bloom: receipt.bloom(),
-    })
 }
 
 /// Checks the state root and returns the trie of the post-state, or says why there is none.

@@ -10,7 +10,6 @@ use warpline_chain::ChainSpec;
 use warpline_engine::{
     AccessListMode, Budget, BuildEnd, Engine, EngineConfig, Ethereum, ExecuteOptions,
     ExecutionError, InvalidBlock, Strategy,
-    testing::{MAX_EXECUTIONS, Perturbation},
 };
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, MissingState, RecoveredBlock, StateDiff, StateSource,
@@ -30,7 +29,8 @@ pub struct Plan {
     pub prompt: u64,
     /// In parallel, for each number of threads, on a source and with an observer that do not.
     pub slow: u64,
-    /// In parallel, for each number of threads, on a schedule that is disturbed on purpose.
+    /// In parallel, for each number of threads, on a schedule that is disturbed on purpose. Only with
+    /// the feature `testing`.
     pub perturbed: u64,
     /// Whether plain revm knows the block's rules and is asked.
     pub oracle: bool,
@@ -172,7 +172,7 @@ impl Check<'_> {
             for round in 0..plan.perturbed {
                 let seed = self.seed(width, round);
                 let way = format!("parallel on {width}, perturbed with seed {seed:#x}");
-                let engine = engine.perturbed(Perturbation::seeded(seed));
+                let engine = hooks::perturbed(engine, seed);
                 // Being observed makes commits longer and executions keep more: both ways count.
                 let found = if round % 2 == 0 {
                     engine.execute_with(self.block, self.state, Strategy::Parallel(width))
@@ -292,7 +292,7 @@ impl Check<'_> {
         let (work, transactions) = (output.work, self.block.transactions.len() as u64);
         assert!(work.executions >= transactions, "{way}: {work:?} for {transactions} transactions");
         assert_eq!(work.reexecutions, work.executions - transactions, "{way}: {work:?}");
-        let bounds = transactions.min(1)..=MAX_EXECUTIONS;
+        let bounds = transactions.min(1)..=hooks::MAX_EXECUTIONS;
         assert!(bounds.contains(&work.most_executions), "{way}: {work:?}");
         assert!(work.width >= 1, "{way}: {work:?}");
     }
@@ -402,5 +402,29 @@ fn summary<E: std::error::Error>(executed: &Executed<E>) -> String {
     match executed {
         Ok(output) => format!("success with {} gas", output.gas_used),
         Err(error) => format!("{error}"),
+    }
+}
+
+/// What takes an engine that can be tampered with.
+#[cfg(feature = "testing")]
+mod hooks {
+    use warpline_engine::{Engine, testing::Perturbation};
+
+    pub(super) use warpline_engine::testing::MAX_EXECUTIONS;
+
+    pub(super) fn perturbed(engine: &Engine, seed: u64) -> Engine {
+        engine.perturbed(Perturbation::seeded(seed))
+    }
+}
+
+/// The same with an engine as it is delivered.
+#[cfg(not(feature = "testing"))]
+mod hooks {
+    use warpline_engine::Engine;
+
+    pub(super) const MAX_EXECUTIONS: u64 = u64::MAX;
+
+    pub(super) fn perturbed(engine: &Engine, _seed: u64) -> Engine {
+        engine.clone()
     }
 }

@@ -42,4 +42,4 @@ pub use outcome::{Outcome, full_state};
 pub use source::{FailingSource, PanickingSource, ReadFailed, SlowSource};
 pub use tx::{Key, Tx};
 pub use warpline_chain::EthereumHardfork as Fork;
-pub use watchdog::within;
+pub use watchdog::{Ended, watched, within};

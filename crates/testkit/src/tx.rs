@@ -1,7 +1,7 @@
 //! Transactions, told from the sender's point of view.
 
 use alloy_consensus::{
-    Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
+    SignableTransaction as _, Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy,
     crypto::secp256k1::{recover_signer, sign_message},
     transaction::Recovered,
 };
@@ -247,6 +247,29 @@ impl Key {
         let signature = sign_message(secret, secret).expect("the secret is a valid scalar");
         let address = recover_signer(&signature, secret).expect("the signature was just made");
         Self { secret, address }
+    }
+
+    /// The transaction with this key's signature instead of the one it has.
+    ///
+    /// # Panics
+    /// Never: the secret was used before.
+    pub fn sign(&self, transaction: Transaction) -> Recovered<Transaction> {
+        let hash = match &transaction {
+            Transaction::Legacy(signed) => signed.signature_hash(),
+            Transaction::Eip2930(signed) => signed.signature_hash(),
+            Transaction::Eip1559(signed) => signed.signature_hash(),
+            Transaction::Eip4844(signed) => signed.signature_hash(),
+            Transaction::Eip7702(signed) => signed.signature_hash(),
+        };
+        let signature = sign_message(self.secret, hash).expect("the secret is a valid scalar");
+        let transaction = match transaction {
+            Transaction::Legacy(signed) => signed.strip_signature().into_signed(signature).into(),
+            Transaction::Eip2930(signed) => signed.strip_signature().into_signed(signature).into(),
+            Transaction::Eip1559(signed) => signed.strip_signature().into_signed(signature).into(),
+            Transaction::Eip4844(signed) => signed.strip_signature().into_signed(signature).into(),
+            Transaction::Eip7702(signed) => signed.strip_signature().into_signed(signature).into(),
+        };
+        Recovered::new_unchecked(transaction, self.address)
     }
 
     /// Authorizes `target`'s code to run in this account, whose nonce is `nonce` by then.
