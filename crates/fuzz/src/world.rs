@@ -1,48 +1,81 @@
 //! Who and what there is.
 
+use std::sync::LazyLock;
+
 use alloy_primitives::{Address, Bytes};
 use warpline_testkit::{Asm, BENEFICIARY, Key, account, create2_address, deployer, op};
 
-/// How many senders there are; the last two are nearly broke.
-pub(crate) const SENDERS: usize = 10;
+use crate::tools::{TOOLS, tool};
+
+/// How many accounts have a key. Any may send, and any may authorize.
+pub(crate) const PEOPLE: usize = 12;
+/// How many of them are rich. Of the others, two are nearly broke and the last has nothing.
+pub(crate) const RICH: usize = 9;
 /// How many contracts there are before the block.
 pub(crate) const CONTRACTS: usize = 5;
-/// How many accounts have a key to authorize with.
-pub(crate) const KEYS: usize = 3;
 /// How many kinds of init code there are.
 pub(crate) const INITS: usize = 6;
 /// How many salts.
 pub(crate) const SALTS: u64 = 2;
 /// Who inherits from what is made in a block.
 const HEIR: Address = account(0x91);
+/// The first of the contracts: the others' addresses are one byte more each, see
+/// [`nth_contract`].
+const FIRST_CONTRACT: u8 = 0xc0;
 /// How many addresses [`anybody`] chooses from.
-pub(crate) const ADDRESSES: usize = 48;
+pub(crate) const ADDRESSES: usize = 52 + TOOLS;
 
-pub(crate) fn sender(index: usize) -> Address {
-    account(0xa0 + u8::try_from(index % SENDERS).expect("few"))
+static KEYS: LazyLock<Vec<Key>> =
+    LazyLock::new(|| (1..=PEOPLE).map(|number| Key::new(byte(number))).collect());
+
+static ANYBODY: LazyLock<Vec<Address>> = LazyLock::new(|| (0..ADDRESSES).map(somebody).collect());
+
+fn byte(number: usize) -> u8 {
+    u8::try_from(number).expect("few")
+}
+
+/// Somebody with a key.
+pub(crate) fn person(index: usize) -> Key {
+    KEYS[index % PEOPLE]
+}
+
+/// The key to an address, if anybody has it.
+pub(crate) fn key_of(address: Address) -> Option<Key> {
+    KEYS.iter().find(|key| key.address == address).copied()
 }
 
 pub(crate) fn contract(index: usize) -> Address {
-    account(0xc0 + u8::try_from(index % CONTRACTS).expect("few"))
+    account(FIRST_CONTRACT + byte(index % CONTRACTS))
 }
 
-pub(crate) fn key(index: usize) -> Key {
-    Key::new(1 + u8::try_from(index % KEYS).expect("few"))
+/// Makes of the number on top of the stack the address of a contract.
+pub(crate) fn nth_contract(asm: Asm) -> Asm {
+    asm.push(CONTRACTS as u64)
+        .ops(&[op::SWAP1, op::MOD])
+        .push(u64::from(FIRST_CONTRACT))
+        .op(op::ADD)
+        .push_bytes(&[1; 20])
+        .op(op::MUL)
 }
 
-/// Any address that may be of interest: senders, contracts, authorities, precompiles, the
-/// beneficiary, absent accounts, and places where contracts come into being.
+/// Any address that may be of interest: people, contracts, precompiles, the beneficiary, absent
+/// accounts, and places where contracts come into being.
 pub(crate) fn anybody(index: usize) -> Address {
-    match index % ADDRESSES {
+    ANYBODY[index % ADDRESSES]
+}
+
+fn somebody(index: usize) -> Address {
+    match index {
         at @ 0..8 => contract(at),
-        at @ 8..14 => sender(at),
-        at @ 14..17 => key(at).address,
-        at @ 17..20 => Address::with_last_byte([2, 3, 4][at - 17]),
-        at @ 20..23 => account([0x91, 0x92, 0x93][at - 20]),
-        23..25 => BENEFICIARY,
-        at @ 25..31 => sender(at).create(u64::from(at > 28)),
-        at @ 31..36 => contract(at).create(1),
-        at => place(at - 36),
+        at @ 8..20 => person(at - 8).address,
+        at @ 20..23 => Address::with_last_byte([2, 3, 4][at - 20]),
+        at @ 23..26 => account([0x91, 0x92, 0x93][at - 23]),
+        26..28 => BENEFICIARY,
+        at @ 28..34 => person(at).address.create(u64::from(at > 31)),
+        at @ 34..39 => contract(at).create(1),
+        at @ 39..51 => place(at - 39),
+        51 => alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS,
+        at => tool(at - 52),
     }
 }
 
