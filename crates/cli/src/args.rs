@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use warpline_fuzz::Rules;
 use warpline_workloads::Workload;
 
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     /// Measure parallel against sequential execution on generated blocks.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
+    /// Execute random blocks in every way there is, and keep those on which two ways differ.
+    #[command(after_help = FUZZ_EXAMPLES)]
+    Fuzz(FuzzArgs),
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -60,6 +64,14 @@ const BENCH_EXAMPLES: &str = "Examples:
   warpline bench --txs 1000 --json rows.json      smaller blocks, results to a file
 
 Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable arguments.";
+
+const FUZZ_EXAMPLES: &str = "Examples:
+  warpline fuzz                                   a minute of blocks of all forks
+  warpline fuzz --seconds 3600 --out findings     an hour, reproducers to a folder
+  warpline fuzz --seed 7 --only 1234              one block again, under ever other schedules
+  warpline replay findings/                       what was found, as blockchain tests
+
+Exit status: 0 nothing found, 1 two ways of execution differ, 2 unusable arguments.";
 
 const COMPLETIONS_EXAMPLES: &str = "Example:
   warpline completions bash > /etc/bash_completion.d/warpline";
@@ -126,6 +138,33 @@ pub(crate) struct BenchArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct FuzzArgs {
+    /// How long to go on, in seconds. What is found is made smaller after that.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// The seed that all blocks follow from. Without: another one each time, which is printed.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// The rules that all blocks are executed under. Without: any.
+    #[arg(long, value_name = "FORK", value_parser = rules_parser(), ignore_case = true)]
+    pub(crate) fork: Option<Rules>,
+    /// The block with this index and no other, again and again.
+    #[arg(long, value_name = "INDEX", requires = "seed")]
+    pub(crate) only: Option<u64>,
+    /// Where to put blocks on which two ways differ.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// Write the results as JSON to a file, or to standard output instead of the text.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Break the engine's validation, to see that this is found: all of it, or that of every N-th
+    /// transaction.
+    #[cfg(feature = "testing")]
+    #[arg(long, hide = true, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
+    pub(crate) sabotage: Option<u32>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct EngineArgs {
     /// Threads that may run at once; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MAX_THREADS))]
@@ -165,4 +204,10 @@ fn workload_parser() -> impl clap::builder::TypedValueParser<Value = Workload> {
         clap::builder::PossibleValue::new(workload.name()).help(workload.describe())
     });
     clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Workload>())
+}
+
+fn rules_parser() -> impl clap::builder::TypedValueParser<Value = Rules> {
+    use clap::builder::TypedValueParser as _;
+    let names = Rules::ALL.map(|rules| clap::builder::PossibleValue::new(rules.name()));
+    clap::builder::PossibleValuesParser::new(names).try_map(|name| name.parse::<Rules>())
 }

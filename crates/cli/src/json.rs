@@ -184,6 +184,35 @@ pub(crate) struct BenchRow {
     pub(crate) validations: u64,
 }
 
+/// What `fuzz --json` writes.
+#[derive(Debug, Serialize)]
+pub(crate) struct FuzzReport {
+    pub(crate) schema: &'static str,
+    pub(crate) seed: u64,
+    pub(crate) seconds: f64,
+    pub(crate) blocks: u64,
+    pub(crate) transactions: u64,
+    pub(crate) valid: u64,
+    pub(crate) executions: u64,
+    pub(crate) reexecutions: u64,
+    pub(crate) findings: Vec<FuzzFinding>,
+}
+
+/// A block on which two ways of execution differ.
+#[derive(Debug, Serialize)]
+pub(crate) struct FuzzFinding {
+    pub(crate) index: u64,
+    pub(crate) fork: &'static str,
+    pub(crate) kind: String,
+    pub(crate) difference: String,
+    /// Seconds into the run.
+    pub(crate) after_s: f64,
+    /// The block as it was generated, and made smaller, as blockchain tests.
+    pub(crate) files: Vec<String>,
+    /// Transactions of either.
+    pub(crate) txs: Vec<usize>,
+}
+
 /// Where a report goes, opened before any work is done so that a bad path is found at once.
 #[derive(Debug)]
 pub(crate) enum Target {

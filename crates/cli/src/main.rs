@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod compare;
 mod conformance;
+mod fuzz;
 mod json;
 mod measure;
 mod replay;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Completions { shell } => print_completions(shell),
     };
     match result {

@@ -7,6 +7,7 @@
 mod bench;
 mod conformance;
 mod fixtures;
+mod fuzz;
 mod inputs;
 mod replay;
 mod sample;

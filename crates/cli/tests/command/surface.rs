@@ -14,7 +14,9 @@ const ESCAPE: char = '\x1b';
 
 #[test]
 fn every_help_has_an_example() {
-    for command in [&[][..], &["replay"], &["conformance"], &["bench"], &["completions"]] {
+    let commands =
+        [&[][..], &["replay"], &["conformance"], &["bench"], &["fuzz"], &["completions"]];
+    for command in commands {
         let text = stdout(&warpline().args(command).arg("--help").assert().code(0));
         assert!(text.contains("Example"), "warpline {command:?} --help has none:\n{text}");
         assert!(text.contains("\n  warpline "), "warpline {command:?} --help has none:\n{text}");
