@@ -6,7 +6,9 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use warpline_engine::{Engine, ExecuteOptions, ExecutionError, InvalidBlock, Strategy};
+use warpline_engine::{
+    AccessListMode, Engine, ExecuteOptions, ExecutionError, InvalidBlock, Strategy,
+};
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, RecoveredBlock, StateDiff, StateSource,
 };
@@ -146,7 +148,7 @@ impl Check<'_> {
             let honest = engine;
             let engine = &self.tampered_with(honest);
             for _ in 0..self.effort.prompt {
-                let found = self.execute(engine, self.state, strategy);
+                let found = self.execute(engine, self.state, building(strategy));
                 let way = format!("parallel on {width}");
                 tally.add(same(&sequential, found, &way)?.as_ref());
             }
@@ -157,19 +159,26 @@ impl Check<'_> {
                 tally.add(same(&sequential, found, &way)?.as_ref());
                 same_steps(&sequential, &steps, &found_steps, &way)?;
             }
+            if let Some(list) = sequential.as_ref().ok().and_then(|it| it.access_list.as_deref()) {
+                let way = format!("from its access list on {width}");
+                let mode = AccessListMode::Verify(list);
+                let options = ExecuteOptions::from(strategy).access_list(mode);
+                let found = self.execute(engine, self.state, options);
+                tally.add(same(&sequential, found, &way)?.as_ref());
+            }
             self.perturbed(honest, width, (&sequential, &steps), &mut tally)?;
         }
         self.unreadable(generated, engines, &mut tally)?;
         Ok(tally)
     }
 
-    pub(crate) fn execute<S: StateSource>(
+    pub(crate) fn execute<'o, S: StateSource>(
         &self,
         engine: &Engine,
         source: &S,
-        strategy: Strategy,
+        options: impl Into<ExecuteOptions<'o>>,
     ) -> Executed<S::Error> {
-        engine.execute_with(self.block, source, strategy)
+        engine.execute_with(self.block, source, options)
     }
 
     pub(crate) fn observed<S: StateSource>(
@@ -181,7 +190,7 @@ impl Check<'_> {
         let mut steps = Observed::new();
         let mut observer =
             |step: CommitStep, changes: &StateDiff| steps.push((step, changes.clone()));
-        let options = ExecuteOptions::from(strategy).observed_by(&mut observer);
+        let options = building(strategy).observed_by(&mut observer);
         let executed = engine.execute_with(self.block, source, options);
         (executed, steps)
     }
@@ -262,6 +271,11 @@ impl Check<'_> {
     }
 }
 
+/// Every block has an access list (EIP-7928), whether or not its fork knows of it.
+fn building<'o>(strategy: Strategy) -> ExecuteOptions<'o> {
+    ExecuteOptions::from(strategy).access_list(AccessListMode::Build)
+}
+
 impl Tally {
     pub(crate) fn add(&mut self, output: Option<&BlockOutput>) {
         self.executions += 1;
@@ -326,7 +340,7 @@ fn invalid_index(invalid: &InvalidBlock) -> Option<usize> {
         InvalidBlock::Transaction { index, .. } | InvalidBlock::GasLimit { index, .. } => {
             Some(*index)
         }
-        InvalidBlock::System(_) => None,
+        InvalidBlock::System(_) | InvalidBlock::AccessList(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@
 use alloy_consensus::{
     Block as EncodedBlock, BlockBody, Header, Transaction as _, transaction::Recovered,
 };
+use alloy_eip7928::compute_block_access_list_hash;
 use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Address, B256, U256, hex};
 use alloy_rlp::Encodable;
@@ -117,6 +118,10 @@ fn sealed(
 ) -> Result<RecoveredBlock, ReproduceError> {
     let state_root = CompleteState::new(post.clone()).root();
     let mut sealed = seal(block, output, state_root);
+    if let Some(hash) = &mut sealed.header.block_access_list_hash {
+        *hash = compute_block_access_list_hash(output.access_list.as_deref().unwrap_or_default());
+        sealed.hash = sealed.header.hash_slow();
+    }
     if !generated.chain.is_byzantium_active_at_block(sealed.number()) {
         let before = CompleteState::new(generated.state.clone());
         let mut roots = TransactionRoots::new(before.trie().clone());

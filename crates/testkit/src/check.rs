@@ -198,7 +198,7 @@ impl Check<'_> {
         let check = BuildCheck { draft: self.block, state: self.state, budget };
         let Engines([one, two, eight]) = self.engines;
         let [two, eight] = [(two, 2), (eight, 8)]
-            .map(|(engine, width)| engine.perturbed(Perturbation::seeded(self.seed(width, 0))));
+            .map(|(engine, width)| hooks::perturbed(engine, self.seed(width, 0)));
         match (check.run([(one, 1), (&two, 2), (&eight, 8)]), expected) {
             (Ok(built), Ok(expected)) if built.end == BuildEnd::NoMoreCandidates => {
                 assert!(built.skipped.is_empty(), "a valid transaction is skipped: {built:?}");
