@@ -20,7 +20,7 @@
 //! The oracle is a plain loop over revm ([`Engine::execute_reference`]); the rest are the engine's
 //! sequential path and its parallel path on one, two and eight threads, on sources that answer at
 //! once, on sources that [answer in uneven time](SlowSource), and on schedules that are
-//! [disturbed on purpose](warpline_engine::testing). A hang is a failure: [`within`] ends it.
+//! disturbed on purpose, with the feature `testing`. A hang is a failure: [`within`] ends it.
 //!
 //! [`Engine::execute_reference`]: warpline_engine::Engine::execute_reference
 
