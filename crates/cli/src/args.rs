@@ -139,7 +139,7 @@ pub(crate) struct BenchArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct FuzzArgs {
-    /// How long to go on, in seconds. What is found is made smaller after that.
+    /// How long to go on, in seconds. Making smaller what is found counts, and may take a minute more.
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(crate) seconds: u64,
     /// The seed that all blocks follow from. Without: another one each time, which is printed.
