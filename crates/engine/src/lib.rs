@@ -72,5 +72,5 @@ pub use error::{EngineBug, ExecutionError, InvalidBlock};
 pub use pool::PoolError;
 pub use vm::{
     BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf, Ethereum,
-    EvmOf, HaltOf, RevmSource, SystemContractMissing, Transacted,
+    EvmOf, ExecutorSpec, HaltOf, PrecompilesOf, RevmSource, SystemContractMissing, Transacted,
 };

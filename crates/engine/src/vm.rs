@@ -25,8 +25,11 @@ pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, n
 pub(crate) use code::CodeCache;
 pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
 pub(crate) use eip7610::{account_id, must_ask, name_of};
-pub use ethereum::{Ethereum, SystemContractMissing};
-pub use evm::{DeferringEvm, DeferringEvmFactory};
+pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
+pub(crate) use ethereum::{
+    Overwritten, WithoutDao, dao_change, is_dao_block, post_block, pre_block, rules_of,
+};
+pub use evm::{DeferringEvm, DeferringEvmFactory, PrecompilesOf};
 pub use source::RevmSource;
 
 use crate::{EngineBug, InvalidBlock};

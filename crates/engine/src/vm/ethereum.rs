@@ -20,7 +20,7 @@ use alloy_evm::{
     },
 };
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, Log, U256};
 use alloy_rlp::Encodable;
 use revm::{
     context::{
@@ -29,9 +29,10 @@ use revm::{
     },
     database_interface::DatabaseCommitExt,
     primitives::hardfork::SpecId,
+    state::AccountInfo,
 };
 use warpline_chain::ChainSpec;
-use warpline_primitives::{Receipt, RecoveredBlock, Transaction};
+use warpline_primitives::{Account, Receipt, RecoveredBlock, Transaction};
 
 use super::{
     BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Transacted, account_of,
@@ -53,7 +54,7 @@ pub struct SystemContractMissing(pub Address);
 impl Ethereum {
     /// Ethereum's rules with the forks, blob parameters and chain id of `spec`.
     pub fn new(spec: impl Into<Arc<ChainSpec>>) -> Self {
-        Self { spec: spec.into(), factory: DeferringEvmFactory }
+        Self { spec: spec.into(), factory: DeferringEvmFactory::default() }
     }
 
     /// Ethereum mainnet.
@@ -61,29 +62,16 @@ impl Ethereum {
         Self::new(ChainSpec::mainnet())
     }
 
+    /// These rules with EVMs from `factory`: with other precompiles.
+    #[must_use]
+    pub const fn with_factory(mut self, factory: DeferringEvmFactory) -> Self {
+        self.factory = factory;
+        self
+    }
+
     /// The chain specification.
     pub const fn spec(&self) -> &Arc<ChainSpec> {
         &self.spec
-    }
-
-    /// EIP-779: the balances of the listed accounts move to the refund contract.
-    fn apply_dao_fork<DB: BlockDb>(db: &mut DB) -> Result<(), DB::Error> {
-        let mut moved = U256::ZERO;
-        for address in DAO_HARDFORK_ACCOUNTS {
-            let Some(info) = db.basic(address)?.filter(|info| !info.balance.is_zero()) else {
-                continue;
-            };
-            let mut account = account_of(&info);
-            moved += std::mem::take(&mut account.balance);
-            db.overwrite_account(address, account)?;
-        }
-        let refund = db.basic(DAO_HARDFORK_BENEFICIARY)?;
-        if moved.is_zero() && refund.is_some() {
-            return Ok(());
-        }
-        let mut account = account_of(&refund.unwrap_or_default());
-        account.balance += moved;
-        db.overwrite_account(DAO_HARDFORK_BENEFICIARY, account)
     }
 }
 
@@ -101,15 +89,8 @@ impl BlockVm for Ethereum {
     }
 
     fn rules(&self, env: &EvmEnv) -> BlockRules {
-        BlockRules {
-            beneficiary: env.block_env.beneficiary,
-            gas_limit: env.block_env.gas_limit,
-            transaction_gas_cap: env.cfg_env.tx_gas_limit_cap(),
-            two_dimensional_gas: env.cfg_env.enable_amsterdam_eip8037,
-            access_lists: self.spec.block_access_lists_at(env.block_env.timestamp.saturating_to()),
-            deletes_old_accounts: !env.cfg_env.spec.is_enabled_in(SpecId::CANCUN),
-            deletes_empty_accounts: env.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
-        }
+        let timestamp = env.block_env.timestamp.saturating_to();
+        rules_of(env, self.spec.block_access_lists_at(timestamp))
     }
 
     fn tx_env(&self, tx: &Recovered<Transaction>) -> TxEnv {
@@ -151,10 +132,7 @@ impl BlockVm for Ethereum {
         evm: &mut DeferringEvm<DB>,
         block: &RecoveredBlock,
     ) -> Result<(), BlockExecutionError> {
-        if self.spec.is_dao_block(block.number()) {
-            Self::apply_dao_fork(evm.db_mut()).map_err(BlockExecutionError::other)?;
-        }
-        SystemCaller::new(&*self.spec).apply_pre_execution_changes(&block.header, evm)
+        pre_block(&*self.spec, evm, block)
     }
 
     fn post_block<DB: BlockDb>(
@@ -163,33 +141,104 @@ impl BlockVm for Ethereum {
         block: &RecoveredBlock,
         receipts: &[Receipt],
     ) -> Result<Requests, BlockExecutionError> {
-        let mut requests = Requests::default();
-        if self.spec.is_prague_active_at_timestamp(block.header.timestamp) {
-            let deposits =
-                eip6110::parse_deposits_from_receipts(ExecutorSpec(&self.spec), receipts)?;
-            if !deposits.is_empty() {
-                requests.push_request_with_type(eip6110::DEPOSIT_REQUEST_TYPE, deposits);
-            }
-            for contract in
-                [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS]
-            {
-                let info = evm.db_mut().basic(contract).map_err(BlockExecutionError::other)?;
-                if info.is_none_or(|info| info.is_empty_code_hash()) {
-                    let missing = SystemContractMissing(contract);
-                    return Err(BlockValidationError::other(missing).into());
-                }
-            }
-            SystemCaller::new(&*self.spec).append_post_execution_changes(evm, &mut requests)?;
-        }
-        let increments = post_block_balance_increments(
-            &*self.spec,
-            evm.block(),
-            &block.ommers,
-            block.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice()),
-        );
-        evm.db_mut().increment_balances(increments).map_err(BlockExecutionError::other)?;
-        Ok(requests)
+        let logs = receipts.iter().flat_map(|receipt| receipt.logs());
+        post_block(&ExecutorSpec(Arc::clone(&self.spec)), evm, block, logs)
     }
+}
+
+/// What the commit needs to know of Ethereum's rules.
+pub(crate) fn rules_of(env: &EvmEnv, access_lists: bool) -> BlockRules {
+    BlockRules {
+        beneficiary: env.block_env.beneficiary,
+        gas_limit: env.block_env.gas_limit,
+        transaction_gas_cap: env.cfg_env.tx_gas_limit_cap(),
+        two_dimensional_gas: env.cfg_env.enable_amsterdam_eip8037,
+        access_lists,
+        deletes_old_accounts: !env.cfg_env.spec.is_enabled_in(SpecId::CANCUN),
+        deletes_empty_accounts: env.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+    }
+}
+
+/// What comes before the first transaction of an Ethereum block.
+pub(crate) fn pre_block<DB: BlockDb, T>(
+    spec: &impl EthereumHardforks,
+    evm: &mut DeferringEvm<DB>,
+    block: &RecoveredBlock<T>,
+) -> Result<(), BlockExecutionError> {
+    if is_dao_block(spec, block.number()) {
+        let db = evm.db_mut();
+        let moved = dao_change(|address| db.basic(address)).map_err(BlockExecutionError::other)?;
+        for (address, _, account) in moved {
+            db.overwrite_account(address, account).map_err(BlockExecutionError::other)?;
+        }
+    }
+    SystemCaller::new(spec).apply_pre_execution_changes(&block.header, evm)
+}
+
+/// What comes after the last transaction of an Ethereum block, whose transactions left `logs`.
+pub(crate) fn post_block<'l, DB: BlockDb, T>(
+    spec: &impl EthExecutorSpec,
+    evm: &mut DeferringEvm<DB>,
+    block: &RecoveredBlock<T>,
+    logs: impl Iterator<Item = &'l Log>,
+) -> Result<Requests, BlockExecutionError> {
+    let mut requests = Requests::default();
+    if spec.is_prague_active_at_timestamp(block.header.timestamp) {
+        let contract =
+            spec.deposit_contract_address().unwrap_or(eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS);
+        let mut deposits = Vec::new();
+        eip6110::accumulate_deposits_from_logs(contract, logs, &mut deposits)?;
+        if !deposits.is_empty() {
+            requests.push_request_with_type(eip6110::DEPOSIT_REQUEST_TYPE, deposits);
+        }
+        for contract in
+            [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS]
+        {
+            let info = evm.db_mut().basic(contract).map_err(BlockExecutionError::other)?;
+            if info.is_none_or(|info| info.is_empty_code_hash()) {
+                return Err(BlockValidationError::other(SystemContractMissing(contract)).into());
+            }
+        }
+        SystemCaller::new(spec).append_post_execution_changes(evm, &mut requests)?;
+    }
+    let increments = post_block_balance_increments(
+        spec,
+        evm.block(),
+        &block.ommers,
+        block.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice()),
+    );
+    evm.db_mut().increment_balances(increments).map_err(BlockExecutionError::other)?;
+    Ok(requests)
+}
+
+/// Whether the DAO's balances move at the beginning of block `number`.
+pub(crate) fn is_dao_block(spec: &impl EthereumHardforks, number: u64) -> bool {
+    spec.ethereum_fork_activation(EthereumHardfork::Dao).transitions_at_block(number)
+}
+
+/// An account that is written past every rule, before and after.
+pub(crate) type Overwritten = (Address, Option<Account>, Account);
+
+/// EIP-779: the balances of the listed accounts move to the refund contract. Says what becomes of
+/// each account that `read` tells of.
+pub(crate) fn dao_change<E>(
+    mut read: impl FnMut(Address) -> Result<Option<AccountInfo>, E>,
+) -> Result<Vec<Overwritten>, E> {
+    let mut changes = Vec::new();
+    let mut moved = U256::ZERO;
+    for address in DAO_HARDFORK_ACCOUNTS {
+        let Some(info) = read(address)?.filter(|info| !info.balance.is_zero()) else { continue };
+        let before = account_of(&info);
+        moved += before.balance;
+        changes.push((address, Some(before), Account { balance: U256::ZERO, ..before }));
+    }
+    let refund = read(DAO_HARDFORK_BENEFICIARY)?.as_ref().map(account_of);
+    if !moved.is_zero() || refund.is_none() {
+        let mut account = refund.unwrap_or_default();
+        account.balance += moved;
+        changes.push((DAO_HARDFORK_BENEFICIARY, refund, account));
+    }
+    Ok(changes)
 }
 
 /// The environment of a block. Constantinople without Petersburg has no name of its own in revm,
@@ -218,12 +267,28 @@ pub(super) fn envelope(tx_type: TxType, receipt: ConsensusReceipt) -> Receipt {
     }
 }
 
-/// The chain spec as alloy-evm wants it, without the DAO fork: its block executor would apply that
-/// after the transactions, and the rule is before.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ExecutorSpec<'a>(pub(super) &'a ChainSpec);
+/// A chain specification as alloy-evm's block executor wants it.
+#[derive(Clone, Debug)]
+pub struct ExecutorSpec(pub Arc<ChainSpec>);
 
-impl EthereumHardforks for ExecutorSpec<'_> {
+impl EthereumHardforks for ExecutorSpec {
+    fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        self.0.ethereum_fork_activation(fork)
+    }
+}
+
+impl EthExecutorSpec for ExecutorSpec {
+    fn deposit_contract_address(&self) -> Option<Address> {
+        Some(self.0.deposit_contract())
+    }
+}
+
+/// A specification without the DAO fork: alloy-evm's block executor would apply that after the
+/// transactions, and the rule is before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WithoutDao<S>(pub(crate) S);
+
+impl<S: EthereumHardforks> EthereumHardforks for WithoutDao<S> {
     fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
         if fork == EthereumHardfork::Dao {
             return ForkCondition::Never;
@@ -232,8 +297,8 @@ impl EthereumHardforks for ExecutorSpec<'_> {
     }
 }
 
-impl EthExecutorSpec for ExecutorSpec<'_> {
+impl<S: EthExecutorSpec> EthExecutorSpec for WithoutDao<S> {
     fn deposit_contract_address(&self) -> Option<Address> {
-        Some(self.0.deposit_contract())
+        self.0.deposit_contract_address()
     }
 }

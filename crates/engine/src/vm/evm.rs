@@ -25,6 +25,7 @@ use revm::{
     },
     inspector::NoOpInspector,
     interpreter::{interpreter::EthInterpreter, interpreter_action::FrameInit},
+    precompile::Precompiles,
     primitives::hardfork::SpecId,
 };
 
@@ -51,6 +52,11 @@ impl<DB: Database, I> std::fmt::Debug for DeferringEvm<DB, I> {
 }
 
 impl<DB: Database, I> DeferringEvm<DB, I> {
+    /// Whether the inspector is shown what [`Evm::transact_raw`] executes.
+    pub const fn is_inspecting(&self) -> bool {
+        self.inspect
+    }
+
     /// Executes `tx`, leaving the beneficiary's fee aside where nothing looked at the beneficiary.
     ///
     /// # Errors
@@ -179,12 +185,29 @@ impl<DB: Database, I: Inspector<EthEvmContext<DB>>> Evm for DeferringEvm<DB, I> 
     }
 }
 
-/// Builds [`DeferringEvm`]s. Precompiles are revm's static set, chosen by fork.
+/// Which precompiles there are under a set of rules. A plain function and a set that lives for ever,
+/// so that every worker has them at no cost, and nothing in them can differ between executions.
+pub type PrecompilesOf = fn(SpecId) -> &'static Precompiles;
+
+/// Builds [`DeferringEvm`]s, with revm's precompiles unless [others](Self::with_precompiles) are
+/// given.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DeferringEvmFactory;
+pub struct DeferringEvmFactory {
+    precompiles: Option<PrecompilesOf>,
+}
 
 impl DeferringEvmFactory {
+    /// A factory of EVMs with these precompiles.
+    ///
+    /// A precompile must be a pure function of its input: it runs several times, on any thread, in
+    /// any order. It sees no state; what a chain does with state belongs into contracts or into an
+    /// EVM of its own.
+    pub const fn with_precompiles(precompiles: PrecompilesOf) -> Self {
+        Self { precompiles: Some(precompiles) }
+    }
+
     fn build<DB: Database, I>(
+        self,
         db: DB,
         env: EvmEnv,
         inspector: I,
@@ -195,12 +218,16 @@ impl DeferringEvmFactory {
     {
         let spec = env.cfg_env.spec;
         let nets_stores = eip1283::is_configured(&env.cfg_env);
+        let precompiles = match self.precompiles {
+            Some(precompiles) => EthPrecompiles { precompiles: precompiles(spec), spec },
+            None => EthPrecompiles::new(spec),
+        };
         let mut inner = Context::mainnet()
             .with_block(env.block_env)
             .with_cfg(env.cfg_env)
             .with_db(db)
             .build_mainnet_with_inspector(inspector)
-            .with_precompiles(EthPrecompiles::new(spec));
+            .with_precompiles(precompiles);
         if nets_stores {
             eip1283::install(&mut inner.instruction);
         }
@@ -219,7 +246,7 @@ impl EvmFactory for DeferringEvmFactory {
     type Precompiles = EthPrecompiles;
 
     fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> DeferringEvm<DB> {
-        Self::build(db, env, NoOpInspector {}, false)
+        self.build(db, env, NoOpInspector {}, false)
     }
 
     fn create_evm_with_inspector<DB: Database, I: Inspector<EthEvmContext<DB>>>(
@@ -228,6 +255,6 @@ impl EvmFactory for DeferringEvmFactory {
         env: EvmEnv,
         inspector: I,
     ) -> DeferringEvm<DB, I> {
-        Self::build(db, env, inspector, true)
+        self.build(db, env, inspector, true)
     }
 }

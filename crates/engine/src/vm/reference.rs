@@ -1,6 +1,8 @@
 //! A plain loop over revm and alloy-evm, with nothing of the engine in it: the oracle of the tests
 //! and the yardstick of the benchmarks.
 
+use std::sync::Arc;
+
 use alloy_consensus::{Receipt as ConsensusReceipt, TxType};
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::{
@@ -33,13 +35,13 @@ use warpline_primitives::{
 
 use super::{
     CodeCache, SystemContractMissing, account_of,
-    ethereum::{ExecutorSpec, env_of},
+    ethereum::{ExecutorSpec, WithoutDao, env_of},
 };
 use crate::{ExecutionError, InvalidBlock};
 
 /// Executes `block` with alloy-evm's block executor over revm's state.
 pub(crate) fn execute<S: StateSource>(
-    spec: &ChainSpec,
+    spec: &Arc<ChainSpec>,
     block: &RecoveredBlock,
     source: &S,
     codes: &CodeCache,
@@ -77,7 +79,7 @@ struct Ran {
 }
 
 fn run<S: StateSource>(
-    spec: &ChainSpec,
+    spec: &Arc<ChainSpec>,
     block: &RecoveredBlock,
     source: &Source<'_, S>,
 ) -> Result<Ran, BlockExecutionError> {
@@ -96,7 +98,8 @@ fn run<S: StateSource>(
         tx_count_hint: Some(block.transactions.len()),
         slot_number: header.slot_number,
     };
-    let mut executor = EthBlockExecutor::new(evm, ctx, ExecutorSpec(spec), Receipts);
+    let mut executor =
+        EthBlockExecutor::new(evm, ctx, WithoutDao(ExecutorSpec(Arc::clone(spec))), Receipts);
     executor.apply_pre_execution_changes()?;
     for tx in &block.transactions {
         executor.evm_mut().db_mut().bump_bal_index();
