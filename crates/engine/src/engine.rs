@@ -35,6 +35,17 @@ pub struct Engine<V: BlockVm = Ethereum> {
     hooks: Hooks,
 }
 
+/// The workers and caches of an engine, for engines to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers(Arc<Shared>);
+
+impl Workers {
+    /// An engine for the chain that `vm` describes.
+    pub(crate) fn engine<V: BlockVm>(&self, vm: V) -> Engine<V> {
+        Engine { vm, shared: Arc::clone(&self.0) }
+    }
+}
+
 /// What all clones share. Nothing in it depends on a block or a chain: workers, code by hash, and
 /// memory whose contents are gone.
 #[derive(Debug)]
@@ -70,6 +81,21 @@ impl<V: BlockVm> Engine<V> {
     pub fn perturbed(&self, perturbation: crate::testing::Perturbation) -> Self {
         let shared = Arc::clone(&self.shared);
         Self { vm: self.vm.clone(), shared, hooks: Hooks::new(perturbation) }
+    }
+
+    /// The workers and caches, without the chain.
+    pub(crate) fn workers(&self) -> Workers {
+        Workers(Arc::clone(&self.shared))
+    }
+
+    /// The threads.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.shared.pool
+    }
+
+    /// Analysed code by hash.
+    pub(crate) fn codes(&self) -> &CodeCache {
+        &self.shared.codes
     }
 
     /// The virtual machine.
@@ -253,7 +279,7 @@ fn plan<T: alloy_consensus::Transaction>(
 
 /// Runs `work`, and reports a panic as what it is. Workers catch their own; everything else runs on
 /// the calling thread, where a source or an observer may panic just as well.
-fn contain<T, E>(
+pub(crate) fn contain<T, E>(
     work: impl FnOnce() -> Result<T, ExecutionError<E>>,
 ) -> Result<T, ExecutionError<E>> {
     catch_unwind(AssertUnwindSafe(work))

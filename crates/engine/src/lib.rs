@@ -50,6 +50,7 @@ mod engine;
 mod error;
 mod execute;
 mod hooks;
+mod integration;
 mod memory;
 #[cfg(all(test, feature = "model"))]
 mod model;
@@ -69,6 +70,10 @@ pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};
+pub use integration::{
+    DynSource, GivenParent, ParallelBlockCtx, ParallelBlockExecutor, ParallelBlockExecutorFactory,
+    ParentSource, SourceDb, SourceError, StateParent, erased,
+};
 pub use pool::PoolError;
 pub use vm::{
     BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf, Ethereum,

@@ -16,7 +16,8 @@ use warpline_primitives::{
 };
 
 use crate::{
-    BuildCheck, Outcome, SlowSource, full_state, lists::ListCheck, source::pause, watchdog::within,
+    BuildCheck, Outcome, SlowSource, full_state, integration::IntegrationCheck, lists::ListCheck,
+    source::pause, watchdog::within,
 };
 
 /// How long all executions of one block may take together.
@@ -189,6 +190,14 @@ impl Check<'_> {
             }
         }
         self.assert_builds(&sequential);
+        let output = sequential.map_err(|error| error.to_string());
+        let check = IntegrationCheck {
+            engine: self.engines.two(),
+            width: 2,
+            block: self.block,
+            state: self.state,
+        };
+        check.run(output.as_ref().map_err(String::as_str), plan.oracle);
         outcome
     }
 

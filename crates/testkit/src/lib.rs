@@ -28,6 +28,7 @@ mod asm;
 mod builds;
 mod case;
 mod check;
+mod integration;
 mod lists;
 mod outcome;
 mod source;
@@ -38,6 +39,10 @@ pub use asm::{Asm, create2_address, deployer, op};
 pub use builds::{BuildCheck, assert_same as assert_same_build, built_block};
 pub use case::{BASE_FEE, BENEFICIARY, BLOCK_NUMBER, Case, GAS_PRICE, TIP, account, ether};
 pub use check::{Engines, Observed, Plan, check_block, reference_invalid_index};
+pub use integration::{
+    OurFactory, Ran, Receipts, RevmState, assert_same_bundle, execute_with_alloy, execution_ctx,
+    our_factory, revm_state, take_bundle,
+};
 pub use outcome::{Outcome, full_state};
 pub use source::{FailingSource, PanickingSource, ReadFailed, SlowSource};
 pub use tx::{Key, Tx};
