@@ -108,7 +108,8 @@ impl<V: BlockVm> Engine<V> {
         self.shared.pool.threads()
     }
 
-    /// Executes `block` on the state that `source` reads.
+    /// Executes `block` on the state that `source` reads: a [`StateSource`] of any kind, be it a
+    /// `&dyn StateSource` or an `Arc` of one.
     ///
     /// The output is the same for every strategy, thread count and timing. Header rules and roots
     /// are not checked here: compare the output with the header.

@@ -11,6 +11,9 @@ use crate::Account;
 /// The engine reads it from many threads at once and may read a key more than once. Within one
 /// block the answers must not change. An error means "this could not be read", never "this does
 /// not exist": absence is an ordinary answer.
+///
+/// References, boxes and `Arc`s of sources are sources, and so are those of `dyn` sources: whoever
+/// has one of a type that is not known passes a reference to the reference.
 pub trait StateSource: Send + Sync {
     /// Why a read can fail.
     type Error: Error + Send + Sync + 'static;

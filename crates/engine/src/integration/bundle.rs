@@ -8,19 +8,20 @@
 //!   that came back and was destroyed once more. One that did not exist before the block and was
 //!   destroyed and made again is `InMemoryChange`; revm says `DestroyedChanged`. There is nothing to
 //!   destroy in the parent state, and the reverts are the same.
+//! - An account that an earlier block touched and left as it was counts as loaded, not as changed.
 //! - New accounts without code do not add the empty code to the new contracts.
 //!
 //! The reverts, statuses and sizes are revm's own work, which is given one transition an account.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use alloy_evm::block::StateDB;
 use alloy_primitives::{
     Address, U256,
     map::{AddressMap, B256Map},
 };
 use parking_lot::Mutex;
 use revm::{
-    DatabaseCommit,
     bytecode::Bytecode,
     database::{
         AccountStatus as BundleStatus, BundleState, TransitionAccount, TransitionState,
@@ -31,6 +32,7 @@ use revm::{
 };
 use warpline_primitives::{Account, AccountDiff, StateDiff, StateSource};
 
+use super::{SourceError, erased, parent::boxed};
 use crate::{BlockVm, Engine, ExecutionError, engine::contain, pool::Pool, vm::Overwritten};
 
 /// Accounts that a worker reads before it looks for more.
@@ -86,16 +88,16 @@ impl<V: BlockVm> Engine<V> {
     /// then the hook is called twice, with the destroyed accounts first.
     ///
     /// # Errors
-    /// As [`bundle_state`](Self::bundle_state); nothing was committed then.
-    pub fn commit_to<S: StateSource>(
+    /// As [`bundle_state`](Self::bundle_state), and [`ExecutionError::StateRead`] when `db` cannot
+    /// be read; nothing was committed then.
+    pub fn commit_to(
         &self,
         diff: &StateDiff,
-        parent: &S,
-        db: &mut impl DatabaseCommit,
-    ) -> Result<(), ExecutionError<S::Error>> {
-        let commits = self.commits(diff, parent)?;
-        commits.into_iter().for_each(|changes| db.commit(changes));
-        Ok(())
+        parent: &impl StateSource,
+        db: &mut impl StateDB,
+    ) -> Result<(), ExecutionError<SourceError>> {
+        let commits = self.commits(diff, &erased(parent))?;
+        commit(db, commits).map_err(ExecutionError::StateRead)
     }
 
     /// What [`commit_to`](Self::commit_to) commits, in this order.
@@ -132,6 +134,18 @@ impl<V: BlockVm> Engine<V> {
             Ok(commits.collect())
         })
     }
+}
+
+/// Commits changes to a database that need not know the accounts yet.
+#[expect(clippy::iter_over_hash_type, reason = "each account is loaded on its own")]
+pub(super) fn commit(db: &mut impl StateDB, commits: Vec<EvmState>) -> Result<(), SourceError> {
+    // A `State` that was begun on a bundle would otherwise take the accounts for new to it, and
+    // fail when the bundle is brought up to date.
+    for address in commits.iter().flat_map(EvmState::keys) {
+        db.basic(*address).map_err(boxed)?;
+    }
+    commits.into_iter().for_each(|changes| db.commit(changes));
+    Ok(())
 }
 
 /// Reads what `diff` changed, in order of addresses.

@@ -29,7 +29,7 @@ use warpline_primitives::{BlockOutput, RecoveredBlock};
 use super::{
     DynSource, ParentSource, SourceError,
     block::{Executed, GivenBlock},
-    bundle::overwritten,
+    bundle::{commit, overwritten},
 };
 use crate::{
     AccessListMode, DeferringEvm, DeferringEvmFactory, Engine, ExecuteOptions, ExecutionError,
@@ -261,8 +261,7 @@ where
             })
         });
         let receipts = receipts.collect();
-        let db = self.inner.evm.db_mut();
-        commits.into_iter().for_each(|changes| db.commit(changes));
+        commit(self.inner.evm.db_mut(), commits).map_err(BlockExecutionError::other)?;
         Ok(BlockExecutionResult { receipts, requests, gas_used, blob_gas_used })
     }
 }

@@ -87,7 +87,7 @@ impl<S: StateSource> DatabaseRef for SourceDb<S> {
 }
 
 /// Boxes an error.
-fn boxed(error: impl Error + Send + Sync + 'static) -> SourceError {
+pub(super) fn boxed(error: impl Error + Send + Sync + 'static) -> SourceError {
     SourceError(Box::new(error))
 }
 
