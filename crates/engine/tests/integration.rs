@@ -176,7 +176,9 @@ fn outputs_of_blocks_that_follow_one_another_are_joined_and_committed() {
                 assert_same_bundle(theirs, ours, &"committed");
             }
             let theirs = theirs.take_bundle();
-            for (address, account) in &theirs.state {
+            let mut accounts: Vec<_> = theirs.state.iter().collect();
+            accounts.sort_unstable_by_key(|(address, _)| **address);
+            for (address, account) in accounts {
                 let found = joined.account(address).map(|account| &account.info);
                 assert_eq!(found, Some(&account.info), "{address}");
                 let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
@@ -268,11 +270,11 @@ fn a_large_block_is_read_by_several_workers() {
 fn hooked(case: &Case, block: &RecoveredBlock) -> Vec<EvmState> {
     let shown = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&shown);
+    let hook = move |state| hook.lock().expect("nobody panicked").push(state);
     let mut db = revm_state(case.state());
-    db.set_state_hook(Some(Box::new(move |state: EvmState| hook.lock().unwrap().push(state))));
-    execute(&engine(case), block, &mut db).unwrap();
-    drop(db);
-    Arc::into_inner(shown).unwrap().into_inner().unwrap()
+    db.set_state_hook(Some(Box::new(hook)));
+    execute(&engine(case), block, &mut db).expect("the block is valid");
+    std::mem::take(&mut *shown.lock().expect("nobody panicked"))
 }
 
 #[test]

@@ -228,7 +228,9 @@ fn assert_validation(error: &BlockExecutionError) {
 /// When they do not.
 pub fn assert_same_bundle(expected: &BundleState, found: &BundleState, way: &dyn fmt::Display) {
     let (expected, found) = (normalised(expected), normalised(found));
-    for (address, account) in &expected.state {
+    let mut accounts: Vec<_> = expected.state.iter().collect();
+    accounts.sort_unstable_by_key(|(address, _)| **address);
+    for (address, account) in accounts {
         assert_eq!(Some(account), found.state.get(address), "{way}: {address} differs");
     }
     assert_eq!(expected.state.len(), found.state.len(), "{way}: more accounts");
@@ -245,6 +247,7 @@ pub fn assert_same_bundle(expected: &BundleState, found: &BundleState, way: &dyn
 /// `bundle` without what is representation only: how an account came to be what it is within the
 /// block (see `Engine::bundle_state`), accounts and slots that are as before, whether an account that
 /// was changed first had been touched, and the empty code.
+#[expect(clippy::iter_over_hash_type, reason = "each account is normalised on its own")]
 fn normalised(bundle: &BundleState) -> BundleState {
     let mut bundle = bundle.clone();
     for account in bundle.state.values_mut() {

@@ -137,7 +137,6 @@ impl<V: BlockVm> Engine<V> {
 }
 
 /// Commits changes to a database that need not know the accounts yet.
-#[expect(clippy::iter_over_hash_type, reason = "each account is loaded on its own")]
 pub(super) fn commit(db: &mut impl StateDB, commits: Vec<EvmState>) -> Result<(), SourceError> {
     // A `State` that was begun on a bundle would otherwise take the accounts for new to it, and
     // fail when the bundle is brought up to date.
