@@ -37,12 +37,15 @@ pub struct Engine<V: BlockVm = Ethereum> {
 
 /// The workers and caches of an engine, for engines to come.
 #[derive(Clone, Debug)]
-pub(crate) struct Workers(Arc<Shared>);
+pub(crate) struct Workers {
+    shared: Arc<Shared>,
+    hooks: Hooks,
+}
 
 impl Workers {
     /// An engine for the chain that `vm` describes.
     pub(crate) fn engine<V: BlockVm>(&self, vm: V) -> Engine<V> {
-        Engine { vm, shared: Arc::clone(&self.0) }
+        Engine { vm, shared: Arc::clone(&self.shared), hooks: self.hooks.clone() }
     }
 }
 
@@ -85,7 +88,7 @@ impl<V: BlockVm> Engine<V> {
 
     /// The workers and caches, without the chain.
     pub(crate) fn workers(&self) -> Workers {
-        Workers(Arc::clone(&self.shared))
+        Workers { shared: Arc::clone(&self.shared), hooks: self.hooks.clone() }
     }
 
     /// The threads.
