@@ -53,6 +53,8 @@ use crate::{
 /// - [`ReceiptBuilder`]s are given an empty state and the database as it was before the block.
 /// - Contracts of EIP-7002 and EIP-7251 that do not exist make a block invalid. (alloy-evm calls
 ///   them all the same.)
+/// - No contract is created over storage (EIP-7610) where a source that was given says that there is
+///   some. revm cannot ask its database.
 /// - An access list that the database records (EIP-7928) has the block's changes in one place. One
 ///   that is to be compared with a header is to be had from
 ///   [`Engine::execute_with`](crate::Engine::execute_with).
