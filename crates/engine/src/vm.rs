@@ -21,7 +21,7 @@ use revm::{
 };
 use warpline_primitives::{Account, RecoveredBlock};
 
-pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, new_code};
+pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
 pub(crate) use code::CodeCache;
 pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
 pub(crate) use eip7610::{account_id, must_ask, name_of};

@@ -17,7 +17,8 @@ impl Random {
         Self { state: seed }
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// The next number, of 64 random bits.
+    pub const fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,9 +26,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which must not be zero. The bias of the remainder, at most
-    /// `bound / 2^64`, is of no concern here.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`. The bias of the remainder, at most `bound / 2^64`, is of no concern
+    /// here.
+    ///
+    /// # Panics
+    /// When `bound` is zero.
+    pub const fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 

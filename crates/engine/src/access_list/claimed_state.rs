@@ -14,7 +14,7 @@ use crate::{
     BlockVm,
     execute::Job,
     memory::{AccountRef, Loaded, Memory, Reader},
-    vm::{account_id, load},
+    vm::{account_id, info_of, load},
 };
 
 /// What the parent state has and what the list claims on top. The memory serves as a cache of the
@@ -150,13 +150,8 @@ impl<V: BlockVm, S: StateSource> Database for ClaimedDb<'_, '_, V, S> {
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
         let Loaded { account, has_storage } =
             self.read(|state, step| state.account(step, address))?;
-        Ok(account.map(|account| AccountInfo {
-            balance: account.balance,
-            nonce: account.nonce,
-            code_hash: account.code_hash,
-            account_id: has_storage.then(|| account_id(0, true)).flatten(),
-            code: None,
-        }))
+        Ok(account
+            .map(|account| info_of(account, has_storage.then(|| account_id(0, true)).flatten())))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Interrupted> {

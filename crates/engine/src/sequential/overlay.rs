@@ -18,7 +18,9 @@ use crate::{
     access_list::FeePayment,
     commit::Fees,
     memory::Loaded,
-    vm::{BlockDb, CodeCache, Commit, account_id, changed_slots, classify, load, new_code},
+    vm::{
+        BlockDb, CodeCache, Commit, account_id, changed_slots, classify, info_of, load, new_code,
+    },
 };
 
 /// A read did not deliver; [`Overlay::take_failure`] tells why.
@@ -233,13 +235,8 @@ impl<S: StateSource> Database for Overlay<'_, S> {
             Err(error) => return self.fail(error),
         };
         let account = if address == beneficiary { fees.credited_to(account) } else { account };
-        Ok(account.map(|account| AccountInfo {
-            balance: account.balance,
-            nonce: account.nonce,
-            code_hash: account.code_hash,
-            account_id: has_storage.then(|| account_id(0, true)).flatten(),
-            code: None,
-        }))
+        Ok(account
+            .map(|account| info_of(account, has_storage.then(|| account_id(0, true)).flatten())))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ReadFailed> {

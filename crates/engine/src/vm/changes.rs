@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, U256};
 use revm::{
     bytecode::Bytecode,
-    state::{Account as RevmAccount, AccountInfo, EvmState},
+    state::{Account as RevmAccount, AccountId, AccountInfo, EvmState},
 };
 use warpline_primitives::{Account, StateDiff};
 
@@ -52,6 +52,17 @@ impl Commit {
 /// The account part of revm's `AccountInfo`.
 pub(crate) const fn account_of(info: &AccountInfo) -> Account {
     Account { balance: info.balance, nonce: info.nonce, code_hash: info.code_hash }
+}
+
+/// `account` as revm wants it. Code is asked for separately.
+pub(crate) const fn info_of(account: Account, account_id: Option<AccountId>) -> AccountInfo {
+    AccountInfo {
+        balance: account.balance,
+        nonce: account.nonce,
+        code_hash: account.code_hash,
+        account_id,
+        code: None,
+    }
 }
 
 /// What `account`, as finalised by the journal, changed; `None` where it was only looked at.

@@ -11,7 +11,8 @@ use revm::{
 use warpline_primitives::{Account, StateSource};
 
 use super::{
-    BlockDb, CodeCache, Commit, account_id, changed_slots, classify, must_ask, name_of, new_code,
+    BlockDb, CodeCache, Commit, account_id, changed_slots, classify, info_of, must_ask, name_of,
+    new_code,
 };
 use crate::{
     BlockVm,
@@ -227,13 +228,7 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
         let SeenAccount { at, account, has_storage, .. } = self.read_account(address)?;
-        Ok(account.map(|account| AccountInfo {
-            balance: account.balance,
-            nonce: account.nonce,
-            code_hash: account.code_hash,
-            account_id: account_id(at.0, has_storage),
-            code: None,
-        }))
+        Ok(account.map(|account| info_of(account, account_id(at.0, has_storage))))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Interrupted> {

@@ -36,6 +36,7 @@ use warpline_primitives::{
 use super::{
     CodeCache, SystemContractMissing, account_of,
     ethereum::{ExecutorSpec, WithoutDao, env_of},
+    info_of,
 };
 use crate::{ExecutionError, InvalidBlock};
 
@@ -172,13 +173,7 @@ impl<S: StateSource> DatabaseRef for Source<'_, S> {
             Some((_, after)) => Some(*after),
             None => self.source.account(address).map_err(|error| self.note(error))?,
         };
-        Ok(account.map(|account| AccountInfo {
-            balance: account.balance,
-            nonce: account.nonce,
-            code_hash: account.code_hash,
-            account_id: None,
-            code: None,
-        }))
+        Ok(account.map(|account| info_of(account, None)))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ReadFailed> {
