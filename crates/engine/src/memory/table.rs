@@ -115,3 +115,24 @@ impl<E> Shards<E> {
         (hash >> 48) as usize % SHARDS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_whose_hashes_collide_are_told_apart() {
+        const HASH: u64 = 42;
+        let shards = Shards::default();
+        let mut shard = shards.of_hash(HASH);
+        for entry in 0..1000 {
+            let new = shard.find_or_insert(HASH, |it| *it == entry, || entry, |_| HASH);
+            assert_eq!(new, entry, "a new entry");
+        }
+        for entry in 0..1000 {
+            assert_eq!(shard.find(HASH, |it| *it == entry), Some(entry));
+            let again = shard.find_or_insert(HASH, |it| *it == entry, || unreachable!(), |_| HASH);
+            assert_eq!(again, entry);
+        }
+    }
+}

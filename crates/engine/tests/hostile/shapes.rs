@@ -1,7 +1,8 @@
 //! Whole blocks of one shape: chains, stars, single transactions.
 
 use alloy_primitives::U256;
-use warpline_testkit::{Asm, Case, Fork, Plan, Tx, op};
+use warpline_engine::{Engine, Strategy};
+use warpline_testkit::{Asm, Case, Engines, Fork, Plan, Tx, op};
 
 use super::{ALICE, BOB, CONTRACT, NOBODY, case, increment, sender};
 
@@ -62,6 +63,45 @@ fn each_needs_the_one_before() {
     assert_eq!(outcome.slot(CONTRACT, 0), U256::from(count));
 }
 
+/// Ten thousand transactions are too many for all ways of [`Case::assert_all_equal`]: these must do.
+fn assert_equal_in_full_length(case: &Case) {
+    let (block, state) = (case.block(), case.state());
+    let engines = Engines::take(case.chain());
+    let run = |engine: &Engine, strategy| {
+        engine.execute_with(&block, state, strategy).expect("the block is valid")
+    };
+    let expected = run(engines.one(), Strategy::Sequential);
+    let two = run(engines.two(), Strategy::Parallel(2));
+    let eight = run(engines.eight(), Strategy::Parallel(8));
+    engines.put_back();
+    expected.compare(&two).expect("two workers give the same");
+    expected.compare(&eight).expect("eight workers give the same");
+}
+
+#[test]
+fn ten_thousand_that_each_need_the_one_before() {
+    let count = 10_000;
+    assert_equal_in_full_length(
+        &Case::new(Fork::London)
+            .gas_limit(1_000_000_000)
+            .fund_all((0..count).map(sender))
+            .contract(CONTRACT, increment())
+            .txs((0..count).map(|index| Tx::call(sender(index), CONTRACT))),
+    );
+}
+
+#[test]
+fn one_writes_and_ten_thousand_read() {
+    assert_equal_in_full_length(
+        &Case::new(Fork::London)
+            .gas_limit(2_000_000_000)
+            .fund_all((0..=10_000).map(sender))
+            .contract(CONTRACT, star())
+            .tx(Tx::call(sender(0), CONTRACT).args(&[2_000]))
+            .txs((1..=10_000).map(|index| Tx::call(sender(index), CONTRACT))),
+    );
+}
+
 #[test]
 fn one_sender_of_all() {
     let outcome = case(Fork::London)
@@ -97,18 +137,21 @@ fn each_pays_the_sender_of_the_next_and_one_link_is_missing() {
         .assert_invalid_at(120);
 }
 
-#[test]
-fn one_writes_and_all_others_read() {
-    // With an argument sets slot 0, else copies it to the caller's own slot.
-    let code = Asm::new()
+/// With an argument sets slot 0, else copies it to the caller's own slot.
+fn star() -> Asm {
+    Asm::new()
         .arg(0)
         .if_top(|asm| asm.arg(0).spin_top().arg(0).store_top(0).op(op::STOP))
         .sload(0)
-        .ops(&[op::CALLER, op::SSTORE]);
+        .ops(&[op::CALLER, op::SSTORE])
+}
+
+#[test]
+fn one_writes_and_all_others_read() {
     let outcome = Case::new(Fork::London)
         .gas_limit(100_000_000)
         .fund_all((0..500).map(sender))
-        .contract(CONTRACT, code)
+        .contract(CONTRACT, star())
         .tx(Tx::call(sender(0), CONTRACT).args(&[2_000]))
         .txs((1..500).map(|index| Tx::call(sender(index), CONTRACT)))
         .assert_all_equal();
