@@ -42,11 +42,11 @@ use table::{Shards, Table};
 pub(crate) type Version = u32;
 
 /// Names an account entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AccountRef(pub(crate) u32);
 
 /// Names a slot entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SlotRef(u32);
 
 #[derive(Debug)]

@@ -213,9 +213,13 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 journal: if run.listed { state } else { EvmState::default() },
             })
         });
-        let again = |at: &Written| record.written.contains(at);
-        let not_again = earlier.into_iter().filter(|at| !again(at));
-        take_back(run.memory, version, not_again, &mut self.suspects);
+        if !earlier.is_empty() {
+            // Sorted, because a transaction can write thousands of slots, and again and again.
+            record.written.sort_unstable();
+            let again = |at: &Written| record.written.binary_search(at).is_ok();
+            let not_again = earlier.into_iter().filter(|at| !again(at));
+            take_back(run.memory, version, not_again, &mut self.suspects);
+        }
         run.scheduler.hooks.at(Site::Kept, tx);
     }
 

@@ -303,7 +303,7 @@ pub(crate) fn load<S: StateSource>(source: &S, address: Address) -> Result<Loade
 }
 
 /// What a transaction published, so that a later execution of it can take it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Written {
     Account(AccountRef),
     Slot(crate::memory::SlotRef),
