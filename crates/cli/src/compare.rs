@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn bug() -> Attempt {
-        Err(EngineBug::WorkerPanic("oh".into()).into())
+        Err(EngineBug::Panic("oh".into()).into())
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
             (output(1), invalid(3), "sequential succeeds, parallel fails: invalid block: trans"),
             (invalid(3), output(1), "sequential fails, parallel succeeds: invalid block: trans"),
             (invalid(3), invalid(4), "sequential fails with invalid block: transaction 3: gas"),
-            (bug(), bug(), "engine bug: a worker panicked: oh"),
+            (bug(), bug(), "engine bug: a panic during execution: oh"),
         ];
         for (sequential, parallel, expected) in table {
             match agree(sequential, parallel) {

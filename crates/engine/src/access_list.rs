@@ -113,12 +113,14 @@ impl ListSink<'_> {
         Ok(())
     }
 
-    /// The list, if one was to be built.
+    /// The list, if one was built or proven.
     pub(crate) fn finish(self) -> Result<Option<Vec<AccountChanges>>, AccessListError> {
         match self {
             Self::Nobody => Ok(None),
             Self::Builder(builder) => Ok(Some(builder.finish())),
-            Self::Verifier(claims, _) => claims.check_all_used().map(|()| None),
+            Self::Verifier(claims, _) => {
+                claims.check_all_used().map(|()| Some(claims.list().to_vec()))
+            }
         }
     }
 }
@@ -135,8 +137,11 @@ pub(crate) fn merged(parts: impl IntoIterator<Item = EvmState>) -> EvmState {
                 }
                 revm::primitives::hash_map::Entry::Occupied(mut earlier) => {
                     let earlier = earlier.get_mut();
+                    if earlier.is_selfdestructed_locally() {
+                        earlier.storage.values_mut().for_each(|it| it.present_value = U256::ZERO);
+                    }
                     earlier.info = account.info;
-                    earlier.status |= account.status;
+                    earlier.status = account.status;
                     for (slot, value) in account.storage {
                         let original = earlier.storage.get(&slot).map(|it| it.original_value);
                         let original = original.unwrap_or(value.original_value);

@@ -15,27 +15,24 @@ use warpline_primitives::BlockOutput;
 
 use crate::{BlockRules, InvalidBlock, commit::BlockGas};
 
-/// No transaction uses less gas than this: with less left a block is full.
-const LEAST_GAS: u64 = 21_000;
-
 /// What a block may hold beyond what its header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budget {
     /// Gas, where it is less than the header's limit.
     pub gas: u64,
-    /// Blob gas (EIP-4844).
+    /// Blob gas (EIP-4844), where it is less than the fork allows.
     pub blob_gas: u64,
     /// Bytes of the encoded transactions, as
-    /// [`BlockVm::encoded_len`](crate::BlockVm::encoded_len) has them (EIP-7934 bounds the whole
-    /// block).
+    /// [`BlockVm::encoded_len`](crate::BlockVm::encoded_len) has them. EIP-7934 bounds the whole
+    /// block: what is left after header, ommers and withdrawals is for the caller to say.
     pub bytes: usize,
     /// When to end, finished or not.
     pub deadline: Option<Instant>,
 }
 
 impl Default for Budget {
-    /// No bounds but the header's.
+    /// No bounds but the gas limit of the header and the blob limit of the fork.
     fn default() -> Self {
         Self { gas: u64::MAX, blob_gas: u64::MAX, bytes: usize::MAX, deadline: None }
     }
@@ -158,7 +155,7 @@ impl Admission {
 
     /// Whether no transaction can be let in any more.
     pub(crate) fn is_full(&self) -> bool {
-        self.building.is_some() && self.gas.available(&self.rules) < LEAST_GAS
+        self.building.is_some() && self.gas.available(&self.rules) < self.rules.least_gas
     }
 
     /// Whether the transaction at `index` has a place in the block. One that has not is skipped if
@@ -174,7 +171,7 @@ impl Admission {
             return Ok(false);
         }
         let Some(building) = &mut self.building else { return Ok(true) };
-        if let Err(reason) = building.check(tx, bytes, &self.gas) {
+        if let Err(reason) = building.check(tx, bytes, &self.gas, &self.rules) {
             building.skipped.push(Skipped { index, reason });
             return Ok(false);
         }
@@ -210,9 +207,15 @@ impl Building {
         Self { budget, bytes: 0, included: Vec::new(), skipped: Vec::new() }
     }
 
-    fn check(&self, tx: &impl Transaction, bytes: usize, gas: &BlockGas) -> Result<(), SkipReason> {
+    fn check(
+        &self,
+        tx: &impl Transaction,
+        bytes: usize,
+        gas: &BlockGas,
+        rules: &BlockRules,
+    ) -> Result<(), SkipReason> {
         let blob_gas = tx.blob_gas_used().unwrap_or_default();
-        let available = self.budget.blob_gas.saturating_sub(gas.blob());
+        let available = self.budget.blob_gas.min(rules.blob_gas_limit).saturating_sub(gas.blob());
         if blob_gas > available {
             return Err(SkipReason::BlobGas { blob_gas, available });
         }

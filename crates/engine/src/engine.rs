@@ -287,7 +287,7 @@ pub(crate) fn contain<T, E>(
     work: impl FnOnce() -> Result<T, ExecutionError<E>>,
 ) -> Result<T, ExecutionError<E>> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(EngineBug::WorkerPanic(panic_message(&*panic)).into()))
+        .unwrap_or_else(|panic| Err(EngineBug::Panic(panic_message(&*panic)).into()))
 }
 
 /// The observer of one attempt to execute a block.

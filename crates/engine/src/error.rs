@@ -57,9 +57,10 @@ pub enum InvalidBlock {
 /// Which of the engine's own promises was broken.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineBug {
-    /// A worker panicked; the message is the panic's.
-    #[error("a worker panicked: {0}")]
-    WorkerPanic(String),
+    /// Something panicked: the engine, or a state source or observer that it called. The message is
+    /// the panic's.
+    #[error("a panic during execution: {0}")]
+    Panic(String),
     /// The virtual machine failed in a way that is neither the transaction's fault nor the state's.
     #[error("the virtual machine failed on transaction {index}: {error}")]
     Vm {
@@ -71,6 +72,12 @@ pub enum EngineBug {
     /// A read of committed state was interrupted as only a speculative one may be.
     #[error("transaction {index} could not be executed on committed state")]
     FinalReadInterrupted {
+        /// The transaction's index.
+        index: usize,
+    },
+    /// A transaction that was to be committed has no result.
+    #[error("transaction {index} has no result to commit")]
+    ResultMissing {
         /// The transaction's index.
         index: usize,
     },

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use alloy_consensus::Transaction;
-use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
+use alloy_evm::{EvmFactory, block::BlockExecutionError};
 use alloy_primitives::{Address, U256};
 use revm::{context::result::ResultGas, state::EvmState};
 use warpline_primitives::{
@@ -11,7 +11,7 @@ use warpline_primitives::{
 };
 
 use crate::{
-    BlockRules, BuildEnd, EngineBug, ExecutionError, InvalidBlock,
+    BlockRules, BuildEnd, EngineBug, ExecutionError,
     build::{Admission, Finished},
     cancel::EarlyEnd,
     commit::{Fees, Sinks},
@@ -20,10 +20,10 @@ use crate::{
     plan::Plan,
     pool::{Pool, panic_message},
     scheduler::Scheduler,
+    sequential::Overlay,
+    step::{self, MemoryBelow},
     sync::Mutex,
-    vm::{
-        BlockVm, CodeCache, EnvOf, EvmOf, Interruption, Mode, WorkerDb, Written, load, take_back,
-    },
+    vm::{BlockVm, CodeCache, EnvOf, EvmOf, WorkerDb, Written, load, take_back},
     worker::Worker,
 };
 
@@ -182,7 +182,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             run.scheduler.halt();
-            let bug = EngineBug::WorkerPanic(panic_message(&*panic));
+            let bug = EngineBug::Panic(panic_message(&*panic));
             committed.lock().error.get_or_insert(bug.into());
         }
     });
@@ -200,7 +200,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     }
 
     run.pay_fees(&fees)?;
-    let requests = run.step(run.last_version(), CommitStep::PostBlock, &mut sinks, |evm| {
+    let requests = run.step(run.fees_version() + 1, CommitStep::PostBlock, &mut sinks, |evm| {
         vm.post_block(evm, block, &receipts)
     })?;
 
@@ -236,8 +236,8 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         }
     }
 
-    /// The version of what comes after the last transaction.
-    fn last_version(&self) -> Version {
+    /// The version of the fees that are paid after the last transaction.
+    fn fees_version(&self) -> Version {
         version_of(self.job.block.transactions.len())
     }
 
@@ -245,21 +245,17 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     fn step<T>(
         &self,
         version: Version,
-        step: CommitStep,
+        name: CommitStep,
         sinks: &mut Sinks<'_>,
-        run: impl FnOnce(&mut EvmOf<V, WorkerDb<'_, S>>) -> Result<T, BlockExecutionError>,
+        run: impl for<'s> FnOnce(
+            &mut EvmOf<V, Overlay<'s, MemoryBelow<'_, S>>>,
+        ) -> Result<T, BlockExecutionError>,
     ) -> Result<T, ExecutionError<S::Error>> {
-        let mut evm = self.evm();
-        evm.db_mut().begin(version, Mode::Step);
-        if sinks.follow_fees() {
-            evm.db_mut().record_commits();
-        }
-        let result = run(&mut evm);
-        if let Some(Interruption::Source(error)) = evm.db_mut().take_interruption() {
-            return Err(ExecutionError::StateRead(error));
-        }
-        let result = result.map_err(InvalidBlock::System)?;
-        sinks.step(step, evm.db_mut().take_commits())?;
+        let before = MemoryBelow { memory: self.memory, source: self.job.source, version };
+        let told = sinks.follow_fees();
+        let (result, mut overlay) = step::run(&self.job, &before, told, run)?;
+        overlay.publish(self.memory, version);
+        sinks.step(name, overlay.take_commits())?;
         Ok(result)
     }
 
@@ -293,11 +289,11 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         if fees.is_none() {
             return Ok(());
         }
-        let (at, before) = self.beneficiary(self.last_version())?;
+        let (at, before) = self.beneficiary(self.fees_version())?;
         let after = fees.credited_to(before);
         if after != before {
             let wiped = after.is_none();
-            self.memory.write_account(at, self.last_version(), after, wiped, &mut Vec::new());
+            self.memory.write_account(at, self.fees_version(), after, wiped, &mut Vec::new());
         }
         Ok(())
     }

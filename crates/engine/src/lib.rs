@@ -58,6 +58,7 @@ mod plan;
 mod pool;
 mod scheduler;
 mod sequential;
+mod step;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;

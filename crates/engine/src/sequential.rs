@@ -2,17 +2,18 @@
 
 mod overlay;
 
-use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
+use alloy_evm::{Evm, EvmFactory};
 use warpline_primitives::{BlockOutput, CommitStep, StateSource, WorkCounts};
 
 pub(crate) use overlay::Overlay;
 
 use crate::{
-    BuildEnd, ExecutionError, InvalidBlock,
+    BuildEnd, ExecutionError,
     build::{Admission, Finished},
     commit::Sinks,
     execute::{Ended, Job},
-    vm::{BlockVm, EvmOf, Transacted, diff_of, refusal},
+    step,
+    vm::{BlockVm, Transacted, diff_of, refusal},
 };
 
 /// Executes the block on the calling thread.
@@ -28,7 +29,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     let mut end = BuildEnd::NoMoreCandidates;
 
     let pre_block = vm.pre_block(&mut evm, block);
-    end_step::<V, S, _>(&mut evm, pre_block)?;
+    step::end::<V, S, _>(&mut evm, pre_block)?;
     sinks.step(CommitStep::PreBlock, evm.db_mut().take_commits())?;
 
     for (index, tx) in block.transactions.iter().enumerate() {
@@ -68,7 +69,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
 
     evm.db_mut().pay_fees()?;
     let post_block = vm.post_block(&mut evm, block, &receipts);
-    let requests = end_step::<V, S, _>(&mut evm, post_block)?;
+    let requests = step::end::<V, S, _>(&mut evm, post_block)?;
     sinks.step(CommitStep::PostBlock, evm.db_mut().take_commits())?;
 
     let executions = receipts.len() as u64;
@@ -87,15 +88,4 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         },
     };
     Ok(Finished { output, end, building: admission.building })
-}
-
-/// The outcome of a step: a failed read is reported as such, whatever the step made of it.
-pub(crate) fn end_step<'s, V: BlockVm, S: StateSource, T>(
-    evm: &mut EvmOf<V, Overlay<'s, S>>,
-    result: Result<T, BlockExecutionError>,
-) -> Result<T, ExecutionError<S::Error>> {
-    if let Some(error) = evm.db_mut().take_failure() {
-        return Err(ExecutionError::StateRead(error));
-    }
-    result.map_err(|error| InvalidBlock::System(error).into())
 }

@@ -22,7 +22,7 @@ use revm::{
 use warpline_primitives::{Account, RecoveredBlock};
 
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
-pub(crate) use code::CodeCache;
+pub(crate) use code::{CodeCache, analysed};
 pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
 pub(crate) use eip7610::{account_id, must_ask, name_of};
 pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
@@ -81,6 +81,11 @@ pub struct BlockRules {
     pub transaction_gas_cap: u64,
     /// Whether regular and state gas are bounded apart (EIP-8037).
     pub two_dimensional_gas: bool,
+    /// The least gas a transaction can ask for. A block that is built is full when less is left.
+    pub least_gas: u64,
+    /// The most blob gas a block holds (EIP-4844). Bounds blocks that are built; whether one that is
+    /// given keeps it is part of its header's rules.
+    pub blob_gas_limit: u64,
     /// Whether blocks have access lists (EIP-7928).
     pub access_lists: bool,
     /// Whether touching an empty account deletes it (EIP-161).

@@ -320,7 +320,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             }
         }
         let Some(done) = std::mem::take(&mut *self.run.records[index].lock()).done else {
-            return Err(EngineBug::FinalReadInterrupted { index }.into());
+            return Err(EngineBug::ResultMissing { index }.into());
         };
         self.finalise(index, *done, committed)?;
         committed.admission.include(index, bytes);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use warpline_chain::ChainSpec;
 use warpline_engine::{
     AccessListMode, Budget, BuildEnd, BuiltBlock, Cancellation, ExecuteOptions, ExecutionError,
     SkipReason, Strategy,
@@ -99,6 +100,23 @@ fn a_block_without_gas_for_a_payment_is_full() {
     assert_eq!((built.end, built.skipped.len()), (BuildEnd::Full, 0));
     let built = build(&case, budget(|it| it.gas = 9 * 21_000));
     assert_eq!((built.end, built.included.len()), (BuildEnd::NoMoreCandidates, 9));
+}
+
+#[test]
+fn a_block_is_full_when_the_cheapest_payment_of_its_fork_does_not_fit() {
+    let amsterdam = ChainSpec::at_fork(Fork::Amsterdam, 1).with_all_of_amsterdam();
+    let cheap = |who| Tx::pay(who, who, 0).gas(12_000);
+    let case =
+        Case::on(amsterdam).fund_all([ALICE, BOB, CAROL]).txs([ALICE, BOB, CAROL].map(cheap));
+    let built = build(&case, budget(|it| it.gas = 30_000));
+    assert_eq!((built.included.as_slice(), built.end), ([0, 1].as_slice(), BuildEnd::Full));
+}
+
+#[test]
+fn more_blobs_than_the_fork_allows_are_left_out_without_being_told() {
+    let blobs = |who| Tx::call(who, POOR).blobs(6);
+    let case = Case::new(Fork::Cancun).fund_all([ALICE, BOB, CAROL]).txs([ALICE, BOB].map(blobs));
+    assert_eq!(build(&case, Budget::default()).included, [0]);
 }
 
 #[test]

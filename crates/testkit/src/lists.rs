@@ -67,17 +67,31 @@ impl ListCheck<'_> {
         (result, steps)
     }
 
+    /// The block, which is invalid, is rejected with `list` for the same reason in parallel and
+    /// sequentially.
+    ///
+    /// # Panics
+    /// When that is not so.
+    pub(crate) fn reject_block(&self, list: &[AccountChanges]) {
+        let [sequential, parallel] = self.reasons("of an invalid block", list);
+        assert_eq!(sequential, parallel, "an invalid block is rejected for another reason");
+    }
+
     fn assert_rejected(&self, what: &str, list: &[AccountChanges]) {
-        let reasons = [Strategy::Sequential, Strategy::Parallel(self.width)].map(|strategy| {
-            match self.execute(strategy, list).0 {
-                Err(ExecutionError::InvalidBlock(reason)) => reason.to_string(),
-                Err(other) => panic!("{what}, {strategy:?}: {other}"),
-                Ok(_) => panic!("{what}, {strategy:?}: accepted"),
-            }
-        });
-        let [sequential, parallel] = reasons;
+        let [sequential, parallel] = self.reasons(what, list);
         assert_eq!(sequential, parallel, "a list {what} is rejected for another reason");
         assert!(sequential.contains("block access list"), "a list {what}: {sequential}");
+    }
+
+    /// Why the block is rejected with `list`, sequentially and in parallel.
+    fn reasons(&self, what: &str, list: &[AccountChanges]) -> [String; 2] {
+        [Strategy::Sequential, Strategy::Parallel(self.width)].map(|strategy| {
+            match self.execute(strategy, list).0 {
+                Err(ExecutionError::InvalidBlock(reason)) => reason.to_string(),
+                Err(other) => panic!("a list {what}, {strategy:?}: {other}"),
+                Ok(_) => panic!("a list {what}, {strategy:?}: accepted"),
+            }
+        })
     }
 }
 

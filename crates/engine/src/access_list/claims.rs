@@ -17,6 +17,7 @@ use revm::{
 use warpline_primitives::Account;
 
 use super::{AccessListError, FeePayment, ListedChange, ListedField};
+use crate::vm::analysed;
 
 /// A list whose form was found in order, indexed. Nothing in it is known to be true.
 #[derive(Debug)]
@@ -74,16 +75,13 @@ impl<'l> Claims<'l> {
             changes_at: vec![0; transactions + 2],
         };
         for changes in list {
-            let account = claims.index(changes)?;
+            let account = claims.index(changes);
             claims.accounts.insert(changes.address, account);
         }
         Ok(claims)
     }
 
-    fn index(
-        &mut self,
-        changes: &'l AccountChanges,
-    ) -> Result<ClaimedAccount<'l>, AccessListError> {
+    fn index(&mut self, changes: &'l AccountChanges) -> ClaimedAccount<'l> {
         for step in steps(changes) {
             if let Some(count) =
                 usize::try_from(step).ok().and_then(|at| self.changes_at.get_mut(at))
@@ -93,11 +91,7 @@ impl<'l> Claims<'l> {
         }
         let mut code_hashes = Vec::with_capacity(changes.code_changes.len());
         for change in &changes.code_changes {
-            let impossible = |_| AccessListError::ImpossibleCode {
-                address: changes.address,
-                step: change.block_access_index.get(),
-            };
-            let code = Bytecode::new_raw_checked(change.new_code.clone()).map_err(impossible)?;
+            let code = analysed(change.new_code.clone());
             let hash = code.hash_slow();
             self.codes.insert(hash, code);
             code_hashes.push(hash);
@@ -106,12 +100,17 @@ impl<'l> Claims<'l> {
         let written = changes.storage_changes.iter();
         let written = written.map(|slot| (slot.slot, unaccessed(slot.changes.as_slice())));
         let read = changes.storage_reads.iter().map(|slot| (*slot, unaccessed(&[])));
-        Ok(ClaimedAccount {
+        ClaimedAccount {
             changes,
             code_hashes,
             slots: written.chain(read).collect(),
             accessed: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// The list.
+    pub(crate) const fn list(&self) -> &'l [AccountChanges] {
+        self.list
     }
 
     /// What is claimed of an account; `None` where it is not listed.

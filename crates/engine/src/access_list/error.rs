@@ -14,14 +14,6 @@ pub enum AccessListError {
     /// It has more entries than the block's gas could pay for.
     #[error(transparent)]
     TooLarge(#[from] BlockAccessListGasError),
-    /// It claims code that no account can have: a broken delegation (EIP-7702).
-    #[error("step {step} cannot give {address} the code that the list says")]
-    ImpossibleCode {
-        /// Whose code.
-        address: Address,
-        /// The step that is said to put it there.
-        step: u64,
-    },
     /// A step accesses what the list lacks.
     #[error("step {step} accesses {address}{}, which the list lacks", Slot(slot))]
     Undeclared {

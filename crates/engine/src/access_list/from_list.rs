@@ -18,7 +18,7 @@ use std::{
 };
 
 use alloy_evm::{Evm, EvmFactory, block::BlockExecutionError};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, map::AddressSet};
 use parking_lot::Mutex;
 use revm::{context::result::ResultGas, state::EvmState};
 use warpline_primitives::{Account, BlockOutput, CommitStep, StateDiff, StateSource, WorkCounts};
@@ -33,7 +33,8 @@ use crate::{
     execute::{Job, Outcome, Resources},
     memory::Version,
     pool::panic_message,
-    sequential::{Overlay, end_step},
+    sequential::Overlay,
+    step,
     vm::{BlockVm, EvmOf, Transacted, classify, diff_of, refusal},
 };
 
@@ -75,7 +76,7 @@ struct Run<'r, V: BlockVm, S: StateSource> {
     failed: AtomicUsize,
     ended: Vec<Mutex<Option<Ended<V, S>>>>,
     /// Accounts of the parent state that were deleted.
-    deleted: Mutex<Vec<Address>>,
+    deleted: Mutex<AddressSet>,
 }
 
 /// What was taken so far, in block order.
@@ -134,7 +135,7 @@ fn try_execute<V: BlockVm, S: StateSource>(
     pool.run(width, || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.work(&taken))) {
             run.failed.store(0, Relaxed);
-            let bug = EngineBug::WorkerPanic(panic_message(&*panic));
+            let bug = EngineBug::Panic(panic_message(&*panic));
             taken.lock().stop = Some(bug.into());
         }
     });
@@ -151,7 +152,7 @@ fn try_execute<V: BlockVm, S: StateSource>(
     let requests = run.step(last, CommitStep::PostBlock, &mut sinks, |evm| {
         vm.post_block(evm, block, &receipts)
     })?;
-    sinks.finish()?;
+    let access_list = sinks.finish()?;
     run.write_last_values()?;
     Ok(BlockOutput {
         receipts,
@@ -159,7 +160,7 @@ fn try_execute<V: BlockVm, S: StateSource>(
         requests,
         gas_used: gas.used(&rules),
         blob_gas_used: gas.blob(),
-        access_list: None,
+        access_list,
         work: WorkCounts {
             executions: transactions as u64,
             most_executions: transactions.min(1) as u64,
@@ -296,11 +297,11 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
             return Err(Stop::Unsayable);
         }
         let parent = self.state.parent(address).map_err(ExecutionError::StateRead)?;
+        if wiped && self.job.rules.deletes_old_accounts {
+            return Err(Stop::Unsayable);
+        }
         if wiped && parent.account.is_some() {
-            if self.job.rules.deletes_old_accounts {
-                return Err(Stop::Unsayable);
-            }
-            self.deleted.lock().push(address);
+            self.deleted.lock().insert(address);
         }
         Ok(())
     }
@@ -316,16 +317,12 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         ) -> Result<T, BlockExecutionError>,
     ) -> Result<T, Stop<S::Error>> {
         let before = BeforeStep { state: &self.state, step };
-        let db = Overlay::new(&before, self.job.codes, &self.job.rules, true);
-        let mut evm = self.job.vm.factory().create_evm(db, self.job.env.clone());
-        let result = run(&mut evm);
-        let result = end_step::<V, _, _>(&mut evm, result)?;
-        let commits = evm.db_mut().take_commits();
-        for (address, after, wiped) in evm.db().accounts() {
+        let (result, mut overlay) = step::run(&self.job, &before, true, run)?;
+        sinks.list.skip_to(step);
+        sinks.step(name, overlay.take_commits())?;
+        for (address, after, wiped) in overlay.accounts() {
             self.check_account_sayable(step, address, after, wiped)?;
         }
-        sinks.list.skip_to(step);
-        sinks.step(name, commits)?;
         Ok(result)
     }
 

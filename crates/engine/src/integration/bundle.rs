@@ -33,7 +33,12 @@ use revm::{
 use warpline_primitives::{Account, AccountDiff, StateDiff, StateSource};
 
 use super::{SourceError, erased, parent::boxed};
-use crate::{BlockVm, Engine, ExecutionError, engine::contain, pool::Pool, vm::Overwritten};
+use crate::{
+    BlockVm, Engine, ExecutionError,
+    engine::contain,
+    pool::Pool,
+    vm::{self, Overwritten},
+};
 
 /// Accounts that a worker reads before it looks for more.
 const BATCH: usize = 16;
@@ -188,7 +193,7 @@ fn read<'d, S: StateSource>(
 
 /// New code by hash.
 fn analysed(diff: &StateDiff) -> B256Map<Bytecode> {
-    diff.codes().iter().map(|(hash, code)| (*hash, Bytecode::new_raw(code.clone()))).collect()
+    diff.codes().iter().map(|(hash, code)| (*hash, vm::analysed(code.clone()))).collect()
 }
 
 impl<'d> Changed<'d> {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, map::B256Map};
 use revm::{
     DatabaseRef,
     bytecode::Bytecode,
@@ -16,7 +16,7 @@ use revm::{
 };
 use warpline_primitives::{Account, StateSource};
 
-use crate::vm::account_of;
+use crate::vm::{account_of, analysed};
 
 /// Why a read failed, whatever the source.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ impl<S: StateSource> DatabaseRef for SourceDb<S> {
         if code_hash == KECCAK_EMPTY {
             return Ok(Bytecode::default());
         }
-        Ok(Bytecode::new_raw(self.0.code(code_hash).map_err(boxed)?))
+        Ok(analysed(self.0.code(code_hash).map_err(boxed)?))
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, SourceError> {
@@ -173,13 +173,18 @@ struct StateView<'s, D> {
     bundle: &'s BundleState,
     /// Whether accounts are looked for in the bundle.
     bundle_is_state: bool,
+    /// Delegations of blocks whose bundle was not merged yet: they are with their accounts alone.
+    delegations: B256Map<&'s Bytecode>,
     block_hashes: &'s BlockHashCache,
     database: &'s D,
 }
 
 impl<'s, D> StateView<'s, D> {
-    const fn new(state: &'s State<D>) -> Self {
+    fn new(state: &'s State<D>) -> Self {
+        let infos = state.cache.accounts.values().filter_map(|it| it.account.as_ref());
+        let codes = infos.filter_map(|it| Some((it.info.code_hash, it.info.code.as_ref()?)));
         Self {
+            delegations: codes.filter(|(_, code)| code.is_eip7702()).collect(),
             cache: &state.cache,
             bundle: &state.bundle_state,
             bundle_is_state: state.use_preloaded_bundle,
@@ -228,13 +233,7 @@ where
     fn code(&self, code_hash: B256) -> Result<Bytes, SourceError> {
         let contracts = [&self.cache.contracts, &self.bundle.contracts];
         let known = contracts.into_iter().find_map(|contracts| contracts.get(&code_hash));
-        // A delegation of a block whose bundle was not merged yet is with its account alone.
-        let known = known.or_else(|| {
-            let infos = self.cache.accounts.values().filter_map(|it| it.account.as_ref());
-            let mut infos = infos.map(|account| &account.info);
-            infos.find_map(|info| info.code.as_ref().filter(|_| info.code_hash == code_hash))
-        });
-        match known {
+        match known.or_else(|| self.delegations.get(&code_hash).copied()) {
             Some(code) => Ok(code.original_bytes()),
             None => Ok(self.database.code_by_hash_ref(code_hash).map_err(boxed)?.original_bytes()),
         }

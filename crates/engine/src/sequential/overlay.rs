@@ -17,7 +17,7 @@ use crate::{
     BlockRules, ExecutionError,
     access_list::FeePayment,
     commit::Fees,
-    memory::Loaded,
+    memory::{Loaded, Memory, Version},
     vm::{
         BlockDb, CodeCache, Commit, account_id, changed_slots, classify, info_of, load, new_code,
     },
@@ -180,18 +180,31 @@ impl<'s, S: StateSource> Overlay<'s, S> {
         }
     }
 
+    /// Writes everything that differs from before to `memory`, which this was read through.
+    #[expect(clippy::iter_over_hash_type, reason = "each location is written on its own")]
+    pub(crate) fn publish(&self, memory: &Memory, version: Version) {
+        let nobody = &mut Vec::new();
+        for (hash, code) in &self.new_codes {
+            memory.insert_code(*hash, code.clone());
+        }
+        for (address, cached) in &self.accounts {
+            let Some(at) = memory.find_account(*address) else { continue };
+            if cached.now != cached.before || cached.wiped {
+                memory.write_account(at, version, cached.now, cached.wiped, nobody);
+            }
+            for (slot, now) in cached.changed_slots() {
+                memory.write_slot(at, slot, version, now, nobody);
+            }
+        }
+    }
+
     /// Everything that differs from before the block.
     #[expect(clippy::iter_over_hash_type, reason = "each account is recorded on its own")]
     pub(super) fn into_diff(self) -> StateDiff {
         let mut diff = StateDiff::with_capacity(self.accounts.len());
         for (address, cached) in self.accounts {
-            let Cached { before, now, wiped, slots, .. } = cached;
-            let value_before = |before: U256| if wiped { U256::ZERO } else { before };
-            let storage: Slots = slots
-                .into_iter()
-                .filter(|(_, (before, now))| *now != value_before(*before))
-                .map(|(slot, (_, now))| (slot, now))
-                .collect();
+            let storage: Slots = cached.changed_slots().collect();
+            let Cached { before, now, wiped, .. } = cached;
             if before == now && !wiped && (storage.is_empty() || now.is_none()) {
                 continue;
             }
@@ -209,6 +222,17 @@ impl<'s, S: StateSource> Overlay<'s, S> {
 }
 
 impl Cached {
+    /// The slots whose values differ from before, or from nothing if they were cleared.
+    fn changed_slots(&self) -> impl Iterator<Item = (U256, U256)> {
+        let wiped = self.wiped;
+        let changed = move |before: &U256, now: &U256| {
+            let before = if wiped { &U256::ZERO } else { before };
+            now != before
+        };
+        let slots = self.slots.iter().filter(move |(_, (before, now))| changed(before, now));
+        slots.map(|(slot, (_, now))| (*slot, *now))
+    }
+
     /// Clears the storage.
     #[expect(clippy::iter_over_hash_type, reason = "each slot is cleared on its own")]
     fn wipe(&mut self) {

@@ -1,11 +1,17 @@
 //! Analysed code, shared by hash across transactions, workers and blocks.
 
-use alloy_primitives::{B256, map::B256Map};
+use alloy_primitives::{B256, Bytes, map::B256Map};
 use parking_lot::RwLock;
 use revm::bytecode::Bytecode;
 use warpline_primitives::StateSource;
 
 const SHARDS: usize = 16;
+
+/// `code`, analysed. What looks like a broken delegation (EIP-7702) is older than the rule that no
+/// contract begins so (EIP-3541), and code like any other.
+pub(crate) fn analysed(code: Bytes) -> Bytecode {
+    Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code))
+}
 
 /// Jump-destination analysis is a pure function of the code, and code is named by its hash, so a
 /// cached entry can never be wrong. What bounds the cache is memory: a full shard is emptied.
@@ -33,7 +39,7 @@ impl CodeCache {
         if let Some(code) = shard.read().codes.get(&hash) {
             return Ok(code.clone());
         }
-        let code = Bytecode::new_raw(source.code(hash)?);
+        let code = analysed(source.code(hash)?);
         let mut shard = shard.write();
         if shard.bytes > self.shard_bytes {
             *shard = Shard::default();

@@ -2,18 +2,15 @@
 
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
-    Database, DatabaseCommit,
+    Database,
     bytecode::Bytecode,
     context::DBErrorMarker,
     primitives::KECCAK_EMPTY,
     state::{Account as RevmAccount, AccountId, AccountInfo},
 };
-use warpline_primitives::{Account, StateSource};
+use warpline_primitives::StateSource;
 
-use super::{
-    BlockDb, CodeCache, Commit, account_id, changed_slots, classify, info_of, must_ask, name_of,
-    new_code,
-};
+use super::{CodeCache, account_id, changed_slots, classify, info_of, must_ask, name_of, new_code};
 use crate::{
     BlockVm,
     cancel::EarlyEnd,
@@ -52,8 +49,6 @@ pub(crate) enum Mode {
     Speculative,
     /// Everything before is committed: reads are final and nothing needs recording.
     Final(Fees),
-    /// A step around the transactions, which sees its own earlier writes.
-    Step,
 }
 
 /// The database of one worker. It serves one transaction at a time; [`begin`](Self::begin) turns
@@ -72,8 +67,6 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     saw_watched: bool,
     reads: ReadSet,
     interruption: Option<Interruption<S::Error>>,
-    /// What the step committed; `None` where nobody wants to know.
-    commits: Option<Vec<Commit>>,
 }
 
 impl<'b, S: StateSource> WorkerDb<'b, S> {
@@ -87,12 +80,11 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             beneficiary: rules.beneficiary,
             early_end,
             version: 0,
-            mode: Mode::Step,
+            mode: Mode::Speculative,
             watched: None,
             saw_watched: false,
             reads: ReadSet::new(),
             interruption: None,
-            commits: None,
         }
     }
 
@@ -114,16 +106,6 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     /// Whether a value of the version to watch out for was read; `None` without such a version.
     pub(crate) fn saw_watched(&self) -> Option<bool> {
         self.watched.map(|_| self.saw_watched)
-    }
-
-    /// Keeps what steps commit for [`take_commits`](Self::take_commits).
-    pub(crate) fn record_commits(&mut self) {
-        self.commits = Some(Vec::new());
-    }
-
-    /// What the step committed, in order.
-    pub(crate) fn take_commits(&mut self) -> Vec<Commit> {
-        self.commits.take().unwrap_or_default()
     }
 
     /// What the transaction read. Empty unless it ran speculatively.
@@ -149,7 +131,6 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
                 Reader { below: self.version, register: Some(committed) }
             }
             Mode::Final(_) => Reader { below: self.version, register: None },
-            Mode::Step => Reader { below: self.version + 1, register: None },
         }
     }
 
@@ -169,7 +150,6 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         let halted = match self.mode {
             Mode::Speculative => self.scheduler.is_halted() || self.early_end.reason().is_some(),
             Mode::Final(_) => self.early_end.reason().is_some(),
-            Mode::Step => false,
         };
         if halted { self.interrupt(Interruption::Halted) } else { Ok(()) }
     }
@@ -194,7 +174,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             Mode::Final(fees) if address == self.beneficiary => {
                 seen.account = fees.credited_to(account);
             }
-            Mode::Final(_) | Mode::Step => {}
+            Mode::Final(_) => {}
         }
         Ok(seen)
     }
@@ -268,27 +248,6 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
             Ok(hash) => Ok(hash),
             Err(error) => self.interrupt(Interruption::Source(error)),
         }
-    }
-}
-
-/// Only steps commit; transactions are published by their worker.
-impl<S: StateSource> DatabaseCommit for WorkerDb<'_, S> {
-    fn commit(&mut self, changes: AddressMap<RevmAccount>) {
-        publish(self.memory, self.version, &changes, &mut Vec::new(), |_| {});
-        if let Some(commits) = &mut self.commits {
-            commits.push(Commit::Journal(changes));
-        }
-    }
-}
-
-impl<S: StateSource> BlockDb for WorkerDb<'_, S> {
-    fn overwrite_account(&mut self, address: Address, account: Account) -> Result<(), Interrupted> {
-        let at = self.read_account(address)?.at;
-        self.memory.write_account(at, self.version, Some(account), false, &mut Vec::new());
-        if let Some(commits) = &mut self.commits {
-            commits.push(Commit::Overwrite(address, account));
-        }
-        Ok(())
     }
 }
 

@@ -28,7 +28,7 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason},
     },
     database_interface::DatabaseCommitExt,
-    primitives::hardfork::SpecId,
+    primitives::{eip2780, hardfork::SpecId},
     state::AccountInfo,
 };
 use warpline_chain::ChainSpec;
@@ -90,7 +90,11 @@ impl BlockVm for Ethereum {
 
     fn rules(&self, env: &EvmEnv) -> BlockRules {
         let timestamp = env.block_env.timestamp.saturating_to();
-        rules_of(env, self.spec.block_access_lists_at(timestamp))
+        let blobs = self.spec.blob_params_at(timestamp);
+        BlockRules {
+            blob_gas_limit: blobs.map_or(0, |blobs| blobs.max_blob_gas_per_block()),
+            ..rules_of(env, self.spec.block_access_lists_at(timestamp))
+        }
     }
 
     fn tx_env(&self, tx: &Recovered<Transaction>) -> TxEnv {
@@ -153,11 +157,20 @@ pub(crate) fn rules_of(env: &EvmEnv, access_lists: bool) -> BlockRules {
         gas_limit: env.block_env.gas_limit,
         transaction_gas_cap: env.cfg_env.tx_gas_limit_cap(),
         two_dimensional_gas: env.cfg_env.enable_amsterdam_eip8037,
+        least_gas: if env.cfg_env.spec.is_enabled_in(SpecId::AMSTERDAM) {
+            eip2780::TX_BASE_COST
+        } else {
+            LEAST_GAS
+        },
+        blob_gas_limit: u64::MAX,
         access_lists,
         deletes_old_accounts: !env.cfg_env.spec.is_enabled_in(SpecId::CANCUN),
         deletes_empty_accounts: env.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
     }
 }
+
+/// What a payment without data costs until Amsterdam (EIP-2780).
+const LEAST_GAS: u64 = 21_000;
 
 /// What comes before the first transaction of an Ethereum block.
 pub(crate) fn pre_block<DB: BlockDb, T>(

@@ -16,7 +16,7 @@ use revm::{
         BlockEnv, ContextSetters, ContextTr, DBErrorMarker, Evm as RevmEvm, JournalTr, TxEnv,
     },
     context_interface::{
-        Block, Transaction,
+        Block, Cfg, Transaction,
         result::{EVMError, HaltReason, ResultAndState},
     },
     handler::{
@@ -117,6 +117,9 @@ impl<DB: Database, I> Handler for DeferFees<Inner<DB, I>> {
         let looked_at = ctx.journaled_state.state.contains_key(&ctx.block.beneficiary);
         if looked_at {
             return post_execution::reward_beneficiary(ctx, exec_result.gas()).map_err(From::from);
+        }
+        if ctx.cfg.is_fee_charge_disabled() {
+            return Ok(());
         }
         let basefee = u128::from(ctx.block.basefee());
         let mut price = ctx.tx.effective_gas_price(basefee);

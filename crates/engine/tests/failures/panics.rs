@@ -21,7 +21,7 @@ fn a_source_that_panics_at_any_read() {
                 let engine = engine(&case, 2);
                 let source = PanickingSource::new(state, at);
                 match run(&engine, &block, &source, Strategy::Parallel(width)) {
-                    Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message))) => {
+                    Err(ExecutionError::EngineBug(EngineBug::Panic(message))) => {
                         assert!(message.contains("was made to panic"), "{message}");
                         contained += 1;
                     }
@@ -54,7 +54,7 @@ fn an_observer_that_panics() {
             );
             let contained = matches!(
                 result,
-                Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message)))
+                Err(ExecutionError::EngineBug(EngineBug::Panic(message)))
                     if message.contains("made to panic")
             );
             assert!(contained, "{at:?}");
@@ -76,7 +76,7 @@ fn panic_everywhere(case: &Case, threads: usize, disturbed: Perturbation) -> BTr
     for point in 0.. {
         let disturbed = engine.perturbed(disturbed.panicking_at(point));
         match run(&disturbed, &block, state, strategy) {
-            Err(ExecutionError::EngineBug(EngineBug::WorkerPanic(message))) => {
+            Err(ExecutionError::EngineBug(EngineBug::Panic(message))) => {
                 let site = message.strip_prefix("made to panic at decision point ");
                 let site = site.and_then(|site| site.split_once(", "));
                 sites.insert(site.expect("no other panic").1.to_owned());

@@ -393,3 +393,33 @@ fn the_balance_of_a_destroyed_account_does_not_come_back() {
     assert_eq!(outcome.balance(phoenix_address()), U256::from(5));
     assert_eq!(outcome.balance(HEIR), ether(5) + U256::from(1_000));
 }
+
+#[test]
+fn made_written_destroyed_and_made_again_in_one_block() {
+    // The argument 1 destroys it, 2 writes slot 0, anything else copies slot 0 to slot 1.
+    let mortal = Asm::new()
+        .arg(0)
+        .push(1)
+        .op(op::EQ)
+        .if_top(|asm| asm.self_destruct(NOBODY))
+        .arg(0)
+        .push(2)
+        .op(op::EQ)
+        .if_top(|asm| asm.sstore(0, 5).op(op::STOP))
+        .sload(0)
+        .push(100)
+        .op(op::ADD)
+        .store_top(1);
+    let init = deployer(mortal);
+    let made = create2_address(CONTRACT, 0, &init);
+    let tell = |from, what| Tx::call(from, made).args(&[what]);
+    for fork in BEFORE_CANCUN {
+        let outcome = case(fork)
+            .contract(CONTRACT, Asm::new().create2(&init, 0, 0).op(op::POP))
+            .txs([Tx::call(ALICE, CONTRACT), tell(BOB, 2), tell(CAROL, 1)])
+            .txs([Tx::call(DAVE, CONTRACT), tell(ALICE, 0)])
+            .assert_all_equal();
+        assert_eq!(outcome.slot(made, 0), U256::ZERO, "{fork:?}");
+        assert_eq!(outcome.slot(made, 1), U256::from(100), "{fork:?}");
+    }
+}

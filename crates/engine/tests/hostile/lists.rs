@@ -5,13 +5,13 @@
 use alloy_eip7928::{
     AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, SlotChanges, StorageChange,
 };
-use alloy_eips::eip4788::BEACON_ROOTS_ADDRESS;
+use alloy_eips::{eip4788::BEACON_ROOTS_ADDRESS, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS};
 use alloy_primitives::{Address, U256};
 use warpline_engine::{
     AccessListError, AccessListMode, ExecuteOptions, ExecutionError, InvalidBlock, Strategy,
 };
 use warpline_testkit::{
-    Asm, BENEFICIARY, Case, Engines, FailingSource, Fork, TIP, Tx, account, op,
+    Asm, BENEFICIARY, Case, Engines, FailingSource, Fork, TIP, Tx, account, create2_address, op,
 };
 
 use crate::{ALICE, BOB, CAROL};
@@ -213,15 +213,62 @@ fn a_list_longer_than_the_gas_limit_pays_for_is_rejected_unread() {
 }
 
 #[test]
-fn code_that_no_account_can_have_is_rejected_unread() {
+fn code_that_no_account_can_have_is_rejected_at_its_step() {
     let case = counting().tx(Tx::call(ALICE, COUNTER));
-    let (error, reads) = rejected(&case, |list| {
+    let (error, _) = rejected(&case, |list| {
         let code = alloy_primitives::bytes!("ef0100deadbeef");
         let change = alloy_eip7928::CodeChange::new(step(1), code);
         find(list, COUNTER).code_changes.push(change);
     });
-    assert!(matches!(error, AccessListError::ImpossibleCode { .. }), "{error}");
-    assert_eq!(reads, 0);
+    assert!(matches!(error, AccessListError::Change(it) if it.step == 1));
+}
+
+#[test]
+fn code_that_looks_like_a_broken_delegation_is_code_before_london() {
+    let code = alloy_primitives::bytes!("ef01aa");
+    let deploy = Tx::create(ALICE, warpline_testkit::deployer(code));
+    let made = ALICE.create(0);
+    let case = Case::new(Fork::Berlin).fund_all([ALICE, BOB]).tx(deploy).tx(Tx::call(BOB, made));
+    assert!(!account_of(&list_of(&case), made).code_changes.is_empty());
+}
+
+#[test]
+fn a_lie_about_what_comes_last_does_not_cost_another_execution() {
+    let many: Vec<_> = (1..=100).map(account).collect();
+    let case = Case::new(Fork::Osaka)
+        .fund_all(many.clone())
+        .txs(many.into_iter().map(|from| Tx::pay(from, BOB, 1)))
+        .withdrawal(account(0xfe), 7);
+    let engines = Engines::take(case.chain());
+    let list = list_of(&case);
+    let source = FailingSource::from(case.state(), u64::MAX);
+    let options = ExecuteOptions::from(Strategy::Parallel(2));
+    let options = options.access_list(AccessListMode::Verify(&list));
+    engines.two().execute_with(&case.block(), &source, options).expect("its own list");
+    engines.put_back();
+    let (error, reads) = rejected(&case, |list| {
+        find(list, account(0xfe)).balance_changes[0].post_balance += U256::ONE;
+    });
+    assert!(matches!(error, AccessListError::Change(it) if it.step == 101));
+    assert!(reads <= source.reads(), "{reads} reads, {} with the right list", source.reads());
+}
+
+#[test]
+fn a_step_that_destroys_an_account_and_then_credits_it() {
+    // The withdrawal queue's contract makes and destroys a child that had wei before; a withdrawal
+    // then pays the child. All of that is one step.
+    let child_init = Asm::new().self_destruct(CAROL).build();
+    let child = create2_address(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, 0, &child_init);
+    let queue = Asm::new().create2(&child_init, 0, 0).op(op::POP).op(op::STOP);
+    let case = Case::new(Fork::Prague)
+        .fund_all([ALICE, BOB])
+        .contract(WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, queue)
+        .balance(child, U256::from(5))
+        .txs([Tx::pay(ALICE, BOB, 1), Tx::pay(BOB, ALICE, 1)])
+        .withdrawal(child, 7);
+    let gwei = U256::from(7_000_000_000_u64);
+    let list = list_of(&case);
+    assert_eq!(account_of(&list, child).balance_changes, [BalanceChange::new(step(3), gwei)]);
 }
 
 #[test]
