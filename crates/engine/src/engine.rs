@@ -133,7 +133,8 @@ impl<V: BlockVm> Engine<V> {
     /// [`Strategy`] or [`ExecuteOptions`].
     ///
     /// # Errors
-    /// As [`execute`](Self::execute).
+    /// As [`execute`](Self::execute), and [`ExecutionError::Cancelled`] where the options' switch
+    /// called it off.
     pub fn execute_with<'o, S: StateSource>(
         &self,
         block: &RecoveredBlock<V::Transaction>,

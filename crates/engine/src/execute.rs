@@ -140,7 +140,8 @@ pub(crate) struct Resources<'b> {
 /// 1. What comes before the transactions is written as version 0.
 /// 2. Workers execute transactions speculatively, in any order, and commit them in block order;
 ///    see [`Worker`].
-/// 3. Deferred fees are paid, and what comes after the transactions is written as last version.
+/// 3. Deferred fees are paid as a version of their own, and what comes after the transactions is
+///    written as the last one.
 /// 4. The final versions against the parent state are the block's changes.
 pub(crate) fn execute<V: BlockVm, S: StateSource>(
     job: Job<'_, V, S>,

@@ -78,5 +78,6 @@ pub use integration::{
 pub use pool::PoolError;
 pub use vm::{
     BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf, Ethereum,
-    EvmOf, ExecutorSpec, HaltOf, PrecompilesOf, RevmSource, SystemContractMissing, Transacted,
+    EvmOf, ExecutorSpec, HaltOf, PrecompilesOf, Receipts, RevmSource, SystemContractMissing,
+    Transacted,
 };

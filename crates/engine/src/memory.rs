@@ -1,9 +1,9 @@
 //! Multi-version memory: what every transaction of the block wrote, by location and version.
 //!
 //! A *version* is a position in the block: 0 is what comes before the first transaction, `i + 1`
-//! is transaction `i`, and the last one is what comes after. A transaction reads, of each
-//! location, the newest version below its own, else the parent state, which is cached here on
-//! first sight so that the source is asked once per key and block.
+//! is transaction `i`, and the last two are the deferred fees and what comes after. A transaction
+//! reads, of each location, the newest version below its own, else the parent state, which is cached
+//! here on first sight so that the source is asked once per key and block.
 //!
 //! Speculation makes this memory wrong in passing: a version may come from an execution that is
 //! later repeated. Nothing here prevents that. What a transaction read is recorded by value

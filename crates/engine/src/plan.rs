@@ -76,29 +76,35 @@ impl Plan {
     }
 }
 
-/// Which transaction touched an address last. Forgetful: of two addresses that fall on one place
-/// the later one stays. What is forgotten is a hint, and a map that forgets nothing would take a
-/// noticeable part of a block of payments.
+/// Which transaction touched an address last.
+///
+/// Addresses are told apart by 64 bits of a keyed hash: nobody can craft a collision, and a chance
+/// one in 2^64 makes a hint wrong. A map that keeps addresses would take a noticeable part of a
+/// block of payments.
 struct LastTouch {
-    /// A part of the address's hash, to tell addresses apart, and the transaction.
-    places: Vec<(u32, u32)>,
+    /// Hash and transaction, at the hash's place or the next that is free.
+    places: Vec<(u64, u32)>,
     hasher: RandomState,
 }
 
 impl LastTouch {
     fn with_room_for(transactions: usize) -> Self {
-        // Two addresses each, at a quarter full.
-        let places = (transactions * 8).next_power_of_two();
+        // Two addresses each, at most half full.
+        let places = (transactions * 4).next_power_of_two();
         Self { places: vec![(0, NO_DEPENDENCY); places], hasher: RandomState::default() }
     }
 
     /// Notes that `tx` touches `address`, and returns who did before.
     fn replace(&mut self, address: Address, tx: u32) -> Option<u32> {
         let hash = self.hasher.hash_one(address);
+        let mask = self.places.len() - 1;
         #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is wanted")]
-        let (at, tag) = (hash as usize & (self.places.len() - 1), (hash >> 32) as u32);
-        let (old_tag, old) = std::mem::replace(&mut self.places[at], (tag, tx));
-        (old_tag == tag && old != NO_DEPENDENCY).then_some(old)
+        let mut at = hash as usize & mask;
+        while self.places[at].1 != NO_DEPENDENCY && self.places[at].0 != hash {
+            at = (at + 1) & mask;
+        }
+        let (_, old) = std::mem::replace(&mut self.places[at], (hash, tx));
+        (old != NO_DEPENDENCY).then_some(old)
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) use ethereum::{
     Overwritten, WithoutDao, dao_change, is_dao_block, post_block, pre_block, rules_of,
 };
 pub use evm::{DeferringEvm, DeferringEvmFactory, PrecompilesOf};
+pub use reference::Receipts;
 pub use source::RevmSource;
 
 use crate::{EngineBug, InvalidBlock};

@@ -23,12 +23,12 @@ use revm::{
 };
 use warpline_engine::{
     BlockVm, Engine, EngineConfig, Ethereum, ExecutionError, ExecutorSpec, ParallelBlockCtx,
-    SourceDb, SourceError, Strategy, erased,
+    Receipts, SourceDb, SourceError, Strategy, erased,
 };
 use warpline_primitives::{MemoryState, MissingState, RecoveredBlock, StateSource, Transaction};
 use warpline_testkit::{
-    Asm, Case, FailingSource, Fork, Key, PanickingSource, ReadFailed, Receipts, RevmState, Tx,
-    account, assert_same_bundle, create2_address, deployer, execute_with_alloy, execution_ctx, op,
+    Asm, Case, FailingSource, Fork, Key, PanickingSource, ReadFailed, RevmState, Tx, account,
+    assert_same_bundle, create2_address, deployer, execute_with_alloy, execution_ctx, op,
     our_factory, revm_state, take_bundle, within,
 };
 use warpline_workloads::{Size, Workload, generate};

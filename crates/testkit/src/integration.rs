@@ -2,14 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use alloy_consensus::{Receipt as ConsensusReceipt, TxType};
 use alloy_evm::{
-    Evm, EvmFactory,
+    EvmFactory,
     block::{BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockExecutorFactory},
-    eth::{
-        EthBlockExecutionCtx, EthBlockExecutor, EthEvmFactory,
-        receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
-    },
+    eth::{EthBlockExecutionCtx, EthBlockExecutor, EthEvmFactory},
 };
 use alloy_primitives::map::AddressSet;
 use revm::database::{
@@ -17,10 +13,10 @@ use revm::database::{
     states::{bundle_state::BundleRetention, reverts::AccountInfoRevert},
 };
 use warpline_engine::{
-    BlockVm, Engine, ExecutorSpec, ParallelBlockCtx, ParallelBlockExecutorFactory, SourceDb,
-    Strategy, erased,
+    BlockVm, Engine, ExecutorSpec, ParallelBlockCtx, ParallelBlockExecutorFactory, Receipts,
+    SourceDb, Strategy, erased,
 };
-use warpline_primitives::{BlockOutput, MemoryState, Receipt, RecoveredBlock, Transaction};
+use warpline_primitives::{BlockOutput, MemoryState, Receipt, RecoveredBlock};
 
 /// A revm state over a state in memory.
 pub type RevmState<'s> = State<WrapDatabaseRef<SourceDb<&'s MemoryState>>>;
@@ -30,31 +26,6 @@ pub type OurFactory = ParallelBlockExecutorFactory<Receipts, ExecutorSpec>;
 
 /// What an executor returned, and what its database then held.
 pub type Ran = Result<(BlockExecutionResult<Receipt>, BundleState), BlockExecutionError>;
-
-/// Makes the engine's receipts for alloy-evm's executor.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Receipts;
-
-impl ReceiptBuilder for Receipts {
-    type Transaction = Transaction;
-    type Receipt = Receipt;
-
-    fn build_receipt<E: Evm>(&self, ctx: ReceiptBuilderCtx<'_, TxType, E>) -> Receipt {
-        let receipt = ConsensusReceipt {
-            status: ctx.result.is_success().into(),
-            cumulative_gas_used: ctx.cumulative_gas_used,
-            logs: ctx.result.into_logs(),
-        };
-        let receipt = receipt.with_bloom();
-        match ctx.tx_type {
-            TxType::Legacy => Receipt::Legacy(receipt),
-            TxType::Eip2930 => Receipt::Eip2930(receipt),
-            TxType::Eip1559 => Receipt::Eip1559(receipt),
-            TxType::Eip4844 => Receipt::Eip4844(receipt),
-            TxType::Eip7702 => Receipt::Eip7702(receipt),
-        }
-    }
-}
 
 /// A revm state over `state` that records changes.
 pub fn revm_state(state: &MemoryState) -> RevmState<'_> {

@@ -40,8 +40,8 @@ pub use builds::{BuildCheck, assert_same as assert_same_build, built_block};
 pub use case::{BASE_FEE, BENEFICIARY, BLOCK_NUMBER, Case, GAS_PRICE, TIP, account, ether};
 pub use check::{Engines, Observed, Plan, check_block, reference_invalid_index};
 pub use integration::{
-    OurFactory, Ran, Receipts, RevmState, assert_same_bundle, execute_with_alloy, execution_ctx,
-    our_factory, revm_state, take_bundle,
+    OurFactory, Ran, RevmState, assert_same_bundle, execute_with_alloy, execution_ctx, our_factory,
+    revm_state, take_bundle,
 };
 pub use outcome::{Outcome, full_state};
 pub use source::{FailingSource, PanickingSource, ReadFailed, SlowSource};

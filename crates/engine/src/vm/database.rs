@@ -88,7 +88,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         }
     }
 
-    /// Turns to the transaction or step of `version`.
+    /// Turns to the transaction of `version`.
     pub(crate) fn begin(&mut self, version: Version, mode: Mode) {
         self.version = version;
         self.mode = mode;

@@ -125,9 +125,10 @@ fn run<S: StateSource>(
     Ok(Ran { result, bundle: db.take_bundle(), access_list })
 }
 
-/// Builds the same receipts as [`Ethereum`](super::Ethereum).
-#[derive(Clone, Copy, Debug)]
-struct Receipts;
+/// Makes the receipts of [`Ethereum`](super::Ethereum) for alloy-evm's block executors, and for
+/// [`ParallelBlockExecutorFactory`](crate::ParallelBlockExecutorFactory).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Receipts;
 
 impl ReceiptBuilder for Receipts {
     type Transaction = Transaction;
