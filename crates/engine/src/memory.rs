@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, Hasher};
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use foldhash::fast::RandomState;
 use revm::bytecode::Bytecode;
-use warpline_primitives::Account;
+use warpline_primitives::{Account, StateDiff};
 
 use crate::{
     hooks::{Hooks, Site},
@@ -370,8 +370,14 @@ impl Memory {
         self.codes.lock().get(hash).cloned()
     }
 
+    /// The hash of an account, whose shard is part of the part of the result that the account
+    /// belongs to. Who crafts addresses can fill one part, as in the result, but not one shard.
     fn hash_address(&self, address: Address) -> u64 {
-        self.hasher.hash_one(address)
+        table::with_shard(
+            self.hasher.hash_one(address),
+            StateDiff::shard_of(&address),
+            StateDiff::SHARDS,
+        )
     }
 
     fn hash_slot(&self, account: AccountRef, slot: U256) -> u64 {

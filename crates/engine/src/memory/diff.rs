@@ -1,8 +1,8 @@
 //! The block's result, read off the final versions.
 //!
 //! For a large block this is much work, and all other work is done by then, so it is spread over
-//! the workers in three passes: the accounts' end states, the changed slots sorted into the parts
-//! of the result, and the parts themselves.
+//! the workers in two passes: the changed slots are sorted into the parts of the result, and each
+//! part is made of them and of the accounts, which lie sorted into parts already.
 
 use std::{
     array,
@@ -12,38 +12,28 @@ use std::{
     },
 };
 
-use alloy_primitives::{Address, B256, U256, map::AddressMap};
+use alloy_primitives::{B256, U256, map::AddressMap};
 use parking_lot::Mutex;
-use warpline_primitives::{Account, AccountDiff, StateDiff};
+use warpline_primitives::{Account, AccountDiff, Slots, StateDiff};
 
-use super::{AccountRef, Memory, Version, table};
+use super::{AccountEntry, AccountRef, Memory, Version, table};
 use crate::pool::Pool;
 
 /// Entries from which on it pays to wake other workers.
 const PARALLEL_FROM: usize = 4096;
 
-/// An account's end state.
-struct Final {
-    address: Address,
-    before: Option<Account>,
-    after: Option<Account>,
-    last_wipe: Option<Version>,
-}
-
-/// A slot's end state, where it differs from the parent state.
+/// A slot's end state.
 #[derive(Clone, Copy)]
-struct SlotChange {
+struct SlotEnd {
     account: AccountRef,
     slot: U256,
+    before: U256,
     after: U256,
+    version: Version,
 }
 
-/// What belongs into one part of the result.
-#[derive(Default)]
-struct Part {
-    accounts: Vec<AccountRef>,
-    slots: Vec<SlotChange>,
-}
+/// The parts of the result, for each the slots of its accounts.
+type Parts = [Mutex<Vec<SlotEnd>>; StateDiff::SHARDS];
 
 impl Memory {
     /// What the last versions change against the parent state, worked out by up to `width` workers
@@ -51,29 +41,22 @@ impl Memory {
     pub(crate) fn diff(&self, pool: &Pool, width: usize) -> StateDiff {
         let entries = self.accounts.len() + self.slots.len();
         let width = if entries < PARALLEL_FROM { 1 } else { width };
-        let finals: [OnceLock<Vec<Final>>; table::SHARDS] = array::from_fn(|_| OnceLock::new());
-        let parts: [Mutex<Part>; StateDiff::SHARDS] = array::from_fn(|_| Mutex::default());
-        let new_codes: Mutex<Vec<B256>> = Mutex::default();
+        let slots: Parts = array::from_fn(|_| Mutex::default());
+        for_each(pool, width, table::SHARDS, |shard| self.sort_slots(shard, &slots));
 
-        for_each(pool, width, table::SHARDS, |shard| {
-            let accounts = self.final_accounts(shard, &parts, &new_codes);
-            // Each shard is visited once.
-            let _ = finals[shard].set(accounts);
-        });
-        let final_of = |account: AccountRef| {
-            let (shard, index) = table::split(account.0);
-            finals[shard].get().and_then(|accounts| accounts.get(index))
-        };
-        for_each(pool, width, table::SHARDS, |shard| self.final_slots(shard, &final_of, &parts));
-
-        let shards: [OnceLock<AddressMap<AccountDiff>>; StateDiff::SHARDS] =
+        let parts: [OnceLock<(AddressMap<AccountDiff>, Vec<B256>)>; StateDiff::SHARDS] =
             array::from_fn(|_| OnceLock::new());
         for_each(pool, width, StateDiff::SHARDS, |at| {
-            let _ = shards[at].set(assemble(std::mem::take(&mut *parts[at].lock()), &final_of));
+            // Each part is made once.
+            let _ = parts[at].set(self.part(at, &slots[at].lock()));
         });
-        let shards = shards.map(|shard| shard.into_inner().unwrap_or_default());
-        let mut diff = StateDiff::from_shards(shards);
-        for hash in new_codes.into_inner() {
+        let mut new_codes = Vec::new();
+        let mut diff = StateDiff::from_shards(parts.map(|part| {
+            let (accounts, codes) = part.into_inner().unwrap_or_default();
+            new_codes.extend(codes);
+            accounts
+        }));
+        for hash in new_codes {
             if let Some(code) = self.code(&hash) {
                 diff.insert_code(hash, code.original_bytes());
             }
@@ -81,95 +64,93 @@ impl Memory {
         diff
     }
 
-    /// The end states of a shard's accounts, by index. The changed ones are told to their parts.
-    fn final_accounts(
-        &self,
-        shard: usize,
-        parts: &[Mutex<Part>],
-        new_codes: &Mutex<Vec<B256>>,
-    ) -> Vec<Final> {
-        let entries = &self.accounts.shard_at(shard).entries;
-        let mut finals = Vec::with_capacity(entries.len());
-        let mut changed: [Vec<AccountRef>; StateDiff::SHARDS] = array::from_fn(|_| Vec::new());
-        for (index, entry) in entries.iter().enumerate() {
-            let before = entry.cell.base();
-            let after = entry.cell.last().map_or(before, |(_, value)| value);
-            let last_wipe = entry.wipes.last().copied();
-            let account = Final { address: entry.address, before, after, last_wipe };
-            if before != after || account.is_wiped() {
-                let name = AccountRef(table::name(shard, index));
-                changed[StateDiff::shard_of(&entry.address)].push(name);
-                if let Some(hash) = account.new_code() {
-                    new_codes.lock().push(hash);
-                }
-            }
-            finals.push(account);
+    /// Tells the parts which slots of a shard were written.
+    fn sort_slots(&self, shard: usize, parts: &Parts) {
+        let mut ends: [Vec<SlotEnd>; StateDiff::SHARDS] = array::from_fn(|_| Vec::new());
+        for entry in &self.slots.shard_at(shard).entries {
+            let Some((version, after)) = entry.cell.last() else { continue };
+            let (account, slot, before) = (entry.account, entry.slot, entry.cell.base());
+            let part = table::split(account.0).0 % StateDiff::SHARDS;
+            ends[part].push(SlotEnd { account, slot, before, after, version });
         }
-        for (part, changed) in parts.iter().zip(changed) {
-            if !changed.is_empty() {
-                part.lock().accounts.extend(changed);
+        for (part, ends) in parts.iter().zip(ends) {
+            if !ends.is_empty() {
+                part.lock().extend(ends);
             }
         }
-        finals
     }
 
-    /// Tells the parts which slots of a shard changed.
-    fn final_slots<'f>(
-        &self,
-        shard: usize,
-        final_of: &impl Fn(AccountRef) -> Option<&'f Final>,
-        parts: &[Mutex<Part>],
-    ) {
-        let mut changes: [Vec<SlotChange>; StateDiff::SHARDS] = array::from_fn(|_| Vec::new());
-        for entry in &self.slots.shard_at(shard).entries {
-            let Some((version, value)) = entry.cell.last() else { continue };
-            let Some(account) = final_of(entry.account) else { continue };
-            if account.after.is_none() {
+    /// One part of the result, and the code that came into being there.
+    fn part(&self, at: usize, slots: &[SlotEnd]) -> (AddressMap<AccountDiff>, Vec<B256>) {
+        let shards: Vec<_> = (at..table::SHARDS)
+            .step_by(StateDiff::SHARDS)
+            .map(|shard| self.accounts.shard_at(shard))
+            .collect();
+        let changed = || {
+            shards.iter().flat_map(|shard| &shard.entries).filter(|entry| {
+                let end = End::of(entry);
+                end.before != end.after || end.is_wiped()
+            })
+        };
+        let mut part = AddressMap::default();
+        part.reserve(changed().count());
+        let mut new_codes = Vec::new();
+        for entry in changed() {
+            let end = End::of(entry);
+            new_codes.extend(end.new_code());
+            part.insert(entry.address, end.diff());
+        }
+        // The slots are large: sorting their places is quicker.
+        let mut places: Vec<_> = (0..).zip(slots).map(|(at, slot)| (slot.account.0, at)).collect();
+        places.sort_unstable();
+        for places in places.chunk_by(|(one, _), (next, _)| one == next) {
+            let (shard, index) = table::split(places[0].0);
+            let entry = &shards[shard / StateDiff::SHARDS].entries[index];
+            let end = End::of(entry);
+            if end.after.is_none() {
                 continue;
             }
-            let cleared = account.last_wipe.is_some_and(|wipe| version < wipe);
-            let after = if cleared { U256::ZERO } else { value };
-            let before = if account.is_wiped() { U256::ZERO } else { entry.cell.base() };
-            if after != before {
-                let change = SlotChange { account: entry.account, slot: entry.slot, after };
-                changes[StateDiff::shard_of(&account.address)].push(change);
+            let slots = places.iter().map(|(_, at): &(u32, usize)| &slots[*at]);
+            let storage: Slots = slots.filter_map(|slot| end.changed(slot)).collect();
+            if !storage.is_empty() {
+                let account = part.entry(entry.address).or_insert_with(|| end.diff());
+                account.storage = storage;
             }
         }
-        for (part, changes) in parts.iter().zip(changes) {
-            if !changes.is_empty() {
-                part.lock().slots.extend(changes);
-            }
-        }
+        (part, new_codes)
     }
 }
 
-/// One part of the result.
-fn assemble<'f>(
-    part: Part,
-    final_of: &impl Fn(AccountRef) -> Option<&'f Final>,
-) -> AddressMap<AccountDiff> {
-    let Part { accounts, mut slots } = part;
-    let mut shard = AddressMap::default();
-    shard.reserve(accounts.len());
-    let empty = |account: &Final| AccountDiff {
-        account: account.after,
-        storage_wiped: account.is_wiped(),
-        ..AccountDiff::default()
-    };
-    for account in accounts.into_iter().filter_map(final_of) {
-        shard.insert(account.address, empty(account));
-    }
-    slots.sort_unstable_by_key(|change| (change.account.0, change.slot));
-    for changes in slots.chunk_by(|one, next| one.account == next.account) {
-        if let Some(account) = final_of(changes[0].account) {
-            let entry = shard.entry(account.address).or_insert_with(|| empty(account));
-            entry.storage = changes.iter().map(|change| (change.slot, change.after)).collect();
-        }
-    }
-    shard
+/// An account's end state.
+struct End {
+    before: Option<Account>,
+    after: Option<Account>,
+    last_wipe: Option<Version>,
 }
 
-impl Final {
+impl End {
+    fn of(entry: &AccountEntry) -> Self {
+        let before = entry.cell.base();
+        let after = entry.cell.last().map_or(before, |(_, value)| value);
+        Self { before, after, last_wipe: entry.wipes.last().copied() }
+    }
+
+    fn diff(&self) -> AccountDiff {
+        AccountDiff {
+            account: self.after,
+            storage_wiped: self.is_wiped(),
+            ..AccountDiff::default()
+        }
+    }
+
+    /// A slot of the account, with its value afterwards, where that differs from before.
+    fn changed(&self, slot: &SlotEnd) -> Option<(U256, U256)> {
+        let cleared = self.last_wipe.is_some_and(|wipe| slot.version < wipe);
+        let after = if cleared { U256::ZERO } else { slot.after };
+        let before = if self.is_wiped() { U256::ZERO } else { slot.before };
+        (after != before).then_some((slot.slot, after))
+    }
+
     /// Whether storage of the parent state was cleared: there was an account to clear it of.
     const fn is_wiped(&self) -> bool {
         self.last_wipe.is_some() && self.before.is_some()

@@ -5,9 +5,12 @@ use hashbrown::HashTable;
 use super::Guard;
 use crate::sync::Mutex;
 
-const SHARD_BITS: u32 = if cfg!(feature = "model") { 1 } else { 6 };
+const SHARD_BITS: u32 = if cfg!(feature = "model") { 4 } else { 6 };
 /// How many shards each table has.
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
+
+/// Where the bits for the shard begin in a hash. The tables take the lowest and the seven highest.
+const SHARD_SHIFT: u32 = 48;
 
 /// A table a shard: entries in order of arrival, found through an index of their positions.
 #[derive(Debug)]
@@ -46,6 +49,12 @@ impl<E> Table<E> {
             }
         }
     }
+}
+
+/// `hash` with other bits for the shard: one of those that leave the rest `residue` when divided by
+/// `modulus`, a power of two that is at most the number of shards.
+pub(super) const fn with_shard(hash: u64, residue: usize, modulus: usize) -> u64 {
+    hash & !((modulus as u64 - 1) << SHARD_SHIFT) | (residue as u64) << SHARD_SHIFT
 }
 
 /// The shard and the index there that a name stands for.
@@ -110,9 +119,8 @@ impl<E> Shards<E> {
         self.0.iter().map(|shard| shard.0.lock().entries.len()).sum()
     }
 
-    /// The hash table takes the lowest and the seven highest bits; the shard those between.
     const fn shard(hash: u64) -> usize {
-        (hash >> 48) as usize % SHARDS
+        (hash >> SHARD_SHIFT) as usize % SHARDS
     }
 }
 
