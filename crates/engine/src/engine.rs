@@ -65,9 +65,10 @@ impl<V: BlockVm> Engine<V> {
     /// # Errors
     /// When the worker threads cannot be started.
     pub fn new(vm: V, config: EngineConfig) -> Result<Self, PoolError> {
+        let pool = Pool::new(config.threads)?;
         let shared = Shared {
-            pool: Pool::new(config.threads)?,
-            codes: CodeCache::new(config.code_cache_bytes),
+            codes: CodeCache::new(config.code_cache_bytes, pool.threads()),
+            pool,
             memories: Mutex::default(),
         };
         Ok(Self { vm, shared: Arc::new(shared), hooks: Hooks::none() })
@@ -267,16 +268,16 @@ fn plan<T: alloy_consensus::Transaction>(
     block: &RecoveredBlock<T>,
     strategy: Strategy,
     threads: usize,
-) -> Option<(Plan, usize)> {
+) -> Option<(Plan<'_, T>, usize)> {
     match strategy {
         Strategy::Sequential => None,
-        Strategy::Parallel(width) => Some((Plan::new(block), width)),
+        Strategy::Parallel(width) => Some((Plan::new(block, width), width)),
         Strategy::Auto => {
             let width = threads.min(block.transactions.len());
             if width < 2 || Plan::is_pointless(block) {
                 return None;
             }
-            let plan = Plan::new(block);
+            let plan = Plan::new(block, width);
             plan.pays(width).then_some((plan, width))
         }
     }

@@ -41,6 +41,12 @@ impl Pool {
         self.threads
     }
 
+    /// Which of the workers the calling thread is: 0 for one that is not of this pool.
+    pub(crate) fn index(&self) -> usize {
+        let index = self.others.as_ref().and_then(rayon::ThreadPool::current_thread_index);
+        index.map_or(0, |index| index + 1)
+    }
+
     /// Runs `work` on `width` workers at once, on the caller first of all, and returns when all
     /// are through.
     pub(crate) fn run(&self, width: usize, work: impl Fn() + Sync) {

@@ -64,6 +64,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         let fee = evm.db_mut().commit_transaction(&state, deferred_fee, followed)?;
         let changes = sinks.observer.is_some().then(|| diff_of(&state));
         sinks.transaction(receipts.len(), &state, changes, fee)?;
+        vm.recycle(&mut evm, state);
         receipts.push(receipt);
     }
 

@@ -22,7 +22,7 @@ use revm::{
 use warpline_primitives::{Account, RecoveredBlock};
 
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
-pub(crate) use code::{CodeCache, analysed};
+pub(crate) use code::{CodeCache, OwnCodes, analysed};
 pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
 pub(crate) use eip7610::{account_id, must_ask, name_of};
 pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
@@ -146,6 +146,10 @@ pub trait BlockVm: Clone + std::fmt::Debug + Send + Sync + 'static {
         let outcome = evm.transact_raw(tx)?;
         Ok(Transacted { result: outcome.result, state: outcome.state, deferred_fee: None })
     }
+
+    /// Takes back the journal of an executed transaction, for the next one to use the memory of.
+    /// The default frees it.
+    fn recycle<DB: Database>(&self, _evm: &mut EvmOf<Self, DB>, _state: EvmState) {}
 
     /// The receipt of an executed transaction, its cumulative gas still to be set.
     fn receipt(

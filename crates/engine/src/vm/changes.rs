@@ -90,8 +90,8 @@ pub(crate) fn changed_slots(account: &RevmAccount) -> impl Iterator<Item = (U256
 
 /// The code of `account` if the transaction put it there.
 pub(crate) fn new_code(account: &RevmAccount) -> Option<&Bytecode> {
-    let code = account.info.code.as_ref()?;
-    (!code.is_empty() && account.is_changed()).then_some(code)
+    let code = account.info.code.as_ref().filter(|code| !code.is_empty())?;
+    (account.original_info().code_hash != account.info.code_hash).then_some(code)
 }
 
 /// Everything in `state` that differs from before, in canonical form.

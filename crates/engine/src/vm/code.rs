@@ -1,8 +1,11 @@
 //! Analysed code, shared by hash across transactions, workers and blocks.
 
 use alloy_primitives::{B256, Bytes, map::B256Map};
-use parking_lot::RwLock;
-use revm::bytecode::Bytecode;
+use parking_lot::{Mutex, RwLock};
+use revm::{
+    bytecode::{Bytecode, JumpTable},
+    primitives::KECCAK_EMPTY,
+};
 use warpline_primitives::StateSource;
 
 const SHARDS: usize = 16;
@@ -19,6 +22,9 @@ pub(crate) fn analysed(code: Bytes) -> Bytecode {
 pub(crate) struct CodeCache {
     shards: [RwLock<Shard>; SHARDS],
     shard_bytes: usize,
+    /// The workers' own copies, while they are not at work.
+    own: Vec<Mutex<Option<OwnCodes>>>,
+    own_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -28,9 +34,27 @@ struct Shard {
 }
 
 impl CodeCache {
-    /// A cache of about `bytes` bytes of code.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { shards: std::array::from_fn(|_| RwLock::default()), shard_bytes: bytes / SHARDS }
+    /// A cache of about `bytes` bytes of code, one half of it for the copies of the `workers`.
+    pub(crate) fn new(bytes: usize, workers: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            shard_bytes: bytes / 2 / SHARDS,
+            own: std::iter::repeat_with(Mutex::default).take(workers).collect(),
+            own_bytes: bytes / 2 / workers.max(1),
+        }
+    }
+
+    /// The copies of a worker: none where it has none yet, or executes another block besides.
+    pub(crate) fn take_own(&self, worker: usize) -> OwnCodes {
+        let own = self.own.get(worker).and_then(|own| own.lock().take());
+        own.unwrap_or_else(|| OwnCodes::new(self.own_bytes))
+    }
+
+    /// Keeps the copies of a worker until it has another block.
+    pub(crate) fn keep_own(&self, worker: usize, codes: OwnCodes) {
+        if let Some(own) = self.own.get(worker) {
+            *own.lock() = Some(codes);
+        }
     }
 
     /// The analysed code of `hash`, from `source` where it is not cached.
@@ -47,5 +71,83 @@ impl CodeCache {
         shard.bytes += code.len();
         shard.codes.insert(hash, code.clone());
         Ok(code)
+    }
+}
+
+/// One worker's own copies of the code it runs.
+///
+/// Code is counted by reference, several times a call. Were it the same copy for all workers, the
+/// count of a popular contract would travel between their caches all the time, and that of code
+/// that is empty, which revm keeps one of for the whole process, with every plain account.
+#[derive(Debug)]
+pub(crate) struct OwnCodes {
+    codes: B256Map<Bytecode>,
+    empty: Bytecode,
+    bytes: usize,
+    most_bytes: usize,
+}
+
+impl OwnCodes {
+    /// No copies yet, and room for about `bytes` bytes of them.
+    fn new(bytes: usize) -> Self {
+        Self { codes: B256Map::default(), empty: empty(), bytes: 0, most_bytes: bytes }
+    }
+
+    /// The code of an account without code.
+    pub(crate) fn empty(&self) -> Bytecode {
+        self.empty.clone()
+    }
+
+    /// The analysed code of `hash`, from `shared` or `source` where there is no copy yet.
+    pub(crate) fn get<S: StateSource>(
+        &mut self,
+        hash: B256,
+        shared: &CodeCache,
+        source: &S,
+    ) -> Result<Bytecode, S::Error> {
+        if hash == KECCAK_EMPTY {
+            return Ok(self.empty());
+        }
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(code.clone());
+        }
+        let code = shared.get(hash, source)?;
+        let code = analysed(Bytes::copy_from_slice(code.original_byte_slice()));
+        if self.bytes > self.most_bytes {
+            self.codes.clear();
+            self.bytes = 0;
+        }
+        self.bytes += code.len();
+        self.codes.insert(hash, code.clone());
+        Ok(code)
+    }
+}
+
+impl Default for OwnCodes {
+    /// Room for none.
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+/// Code of no bytes that is not the one all others share.
+#[expect(unsafe_code, reason = "there is no other way to make code of no bytes anew")]
+fn empty() -> Bytecode {
+    let stop = Bytes::copy_from_slice(&[0]);
+    // SAFETY: this is how analysis leaves code of no bytes: followed by one STOP, at which the
+    // interpreter ends, and without a place to jump to.
+    unsafe { Bytecode::new_analyzed(stop, 0, JumpTable::from_slice(&[0], 1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_code_is_empty() {
+        assert_eq!(empty(), Bytecode::new());
+        assert_eq!((empty().len(), empty().is_empty()), (0, true));
+        assert_eq!(empty().bytecode(), Bytecode::new().bytecode());
+        assert_eq!(empty().hash_slow(), KECCAK_EMPTY);
     }
 }

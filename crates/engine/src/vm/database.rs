@@ -5,12 +5,13 @@ use revm::{
     Database,
     bytecode::Bytecode,
     context::DBErrorMarker,
-    primitives::KECCAK_EMPTY,
     state::{Account as RevmAccount, AccountId, AccountInfo},
 };
 use warpline_primitives::StateSource;
 
-use super::{CodeCache, account_id, changed_slots, classify, info_of, must_ask, name_of, new_code};
+use super::{
+    CodeCache, OwnCodes, account_id, changed_slots, classify, info_of, must_ask, name_of, new_code,
+};
 use crate::{
     BlockVm,
     cancel::EarlyEnd,
@@ -56,6 +57,9 @@ pub(crate) enum Mode {
 pub(crate) struct WorkerDb<'b, S: StateSource> {
     memory: &'b Memory,
     codes: &'b CodeCache,
+    /// This worker, and its own copies of code.
+    worker: usize,
+    own_codes: OwnCodes,
     scheduler: &'b Scheduler,
     source: &'b S,
     beneficiary: Address,
@@ -70,11 +74,14 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
 }
 
 impl<'b, S: StateSource> WorkerDb<'b, S> {
-    pub(crate) fn new<V: BlockVm>(run: &'b Run<'b, V, S>) -> Self {
+    /// The database of the worker at that index of the pool.
+    pub(crate) fn new<V: BlockVm>(run: &'b Run<'b, V, S>, worker: usize) -> Self {
         let Job { source, codes, rules, early_end, .. } = run.job;
         Self {
             memory: run.memory,
             codes,
+            worker,
+            own_codes: codes.take_own(worker),
             scheduler: &run.scheduler,
             source,
             beneficiary: rules.beneficiary,
@@ -208,17 +215,17 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
         let SeenAccount { at, account, has_storage, .. } = self.read_account(address)?;
-        Ok(account.map(|account| info_of(account, account_id(at.0, has_storage))))
+        Ok(account.map(|account| {
+            let code = (!account.has_code()).then(|| self.own_codes.empty());
+            AccountInfo { code, ..info_of(account, account_id(at.0, has_storage)) }
+        }))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Interrupted> {
-        if hash == KECCAK_EMPTY {
-            return Ok(Bytecode::default());
-        }
         if let Some(code) = self.memory.code(&hash) {
             return Ok(code);
         }
-        match self.codes.get(hash, self.source) {
+        match self.own_codes.get(hash, self.codes, self.source) {
             Ok(code) => Ok(code),
             Err(error) => self.interrupt(Interruption::Source(error)),
         }
@@ -314,6 +321,12 @@ pub(crate) fn take_back(
             Written::Account(at) => memory.remove_account(at, version, suspects),
             Written::Slot(at) => memory.remove_slot(at, version, suspects),
         }
+    }
+}
+
+impl<S: StateSource> Drop for WorkerDb<'_, S> {
+    fn drop(&mut self) {
+        self.codes.keep_own(self.worker, std::mem::take(&mut self.own_codes));
     }
 }
 

@@ -29,7 +29,7 @@ use revm::{
     },
     database_interface::DatabaseCommitExt,
     primitives::{eip2780, hardfork::SpecId},
-    state::AccountInfo,
+    state::{AccountInfo, EvmState},
 };
 use warpline_chain::ChainSpec;
 use warpline_primitives::{Account, Receipt, RecoveredBlock, Transaction};
@@ -107,6 +107,10 @@ impl BlockVm for Ethereum {
         tx: TxEnv,
     ) -> Result<Transacted<HaltReason>, EVMError<DB::Error>> {
         evm.transact_deferring(tx)
+    }
+
+    fn recycle<DB: Database>(&self, evm: &mut DeferringEvm<DB>, state: EvmState) {
+        evm.recycle(state);
     }
 
     fn receipt(&self, tx: &Recovered<Transaction>, result: ExecutionResult<HaltReason>) -> Receipt {

@@ -27,6 +27,7 @@ use revm::{
     interpreter::{interpreter::EthInterpreter, interpreter_action::FrameInit},
     precompile::Precompiles,
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 
 use super::{Transacted, eip1283, eip7610};
@@ -72,7 +73,18 @@ impl<DB: Database, I> DeferringEvm<DB, I> {
         let state = self.inner.ctx.journal_mut().finalize();
         Ok(Transacted { result: result?, state, deferred_fee: handler.fee.get() })
     }
+
+    /// Lets the next transaction use the memory of a journal that is done with.
+    pub(super) fn recycle(&mut self, mut state: EvmState) {
+        if state.capacity() <= MOST_RECYCLED {
+            state.clear();
+            self.inner.ctx.journal_mut().inner.state = state;
+        }
+    }
 }
+
+/// Journals beyond this many accounts are not kept: emptying them takes time for each transaction.
+const MOST_RECYCLED: usize = 64;
 
 /// revm's mainnet handler, except for who is paid when and for what a contract may not be created
 /// over.
