@@ -58,6 +58,7 @@ impl<V: BlockVm, S: StateSource> Job<'_, V, S> {
 pub(crate) struct Run<'b, V: BlockVm, S: StateSource> {
     pub(crate) job: Job<'b, V, S>,
     pub(crate) memory: &'b Memory,
+    pub(crate) plan: Plan<'b, V::Transaction>,
     pub(crate) scheduler: Scheduler,
     /// What each transaction left behind. Locked by the transaction's owner only.
     pub(crate) records: Vec<Mutex<Record<V::Receipt>>>,
@@ -143,10 +144,10 @@ pub(crate) struct Resources<'b> {
 /// 3. Deferred fees are paid as a version of their own, and what comes after the transactions is
 ///    written as the last one.
 /// 4. The final versions against the parent state are the block's changes.
-pub(crate) fn execute<V: BlockVm, S: StateSource>(
-    job: Job<'_, V, S>,
-    (plan, width): (Plan, usize),
-    Resources { pool, memory, hooks }: Resources<'_>,
+pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
+    job: Job<'b, V, S>,
+    (plan, width): (Plan<'b, V::Transaction>, usize),
+    Resources { pool, memory, hooks }: Resources<'b>,
     mut sinks: Sinks<'_>,
     admission: Admission,
 ) -> Ended<V, S> {
@@ -155,7 +156,8 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     let run = Run {
         job,
         memory,
-        scheduler: Scheduler::new(plan.dependencies, hooks),
+        plan,
+        scheduler: Scheduler::new(transactions, hooks),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
         observed: sinks.observer.is_some(),
         listed: sinks.list.listens(),
@@ -175,7 +177,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     let width = width.clamp(1, pool.threads()).min(transactions.max(1));
     pool.run(width, || {
         let work = || {
-            let counted = Worker::new(&run, &committed).work();
+            let counted = Worker::new(&run, &committed, pool.index()).work();
             let mut counts = counts.lock();
             counts.executions += counted.executions;
             counts.validations += counted.validations;
@@ -223,10 +225,10 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
 }
 
 impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
-    /// An EVM over this block's memory.
-    pub(crate) fn evm(&self) -> EvmOf<V, WorkerDb<'_, S>> {
+    /// An EVM over this block's memory for the worker at that index of the pool.
+    pub(crate) fn evm(&self, worker: usize) -> EvmOf<V, WorkerDb<'_, S>> {
         let Job { vm, env, .. } = self.job;
-        vm.factory().create_evm(WorkerDb::new(self), env.clone())
+        vm.factory().create_evm(WorkerDb::new(self, worker), env.clone())
     }
 
     /// Takes back what the transactions from `first` on wrote. No worker is at work any more.

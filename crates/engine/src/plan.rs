@@ -1,14 +1,17 @@
-//! What can be known of a block before it runs: who certainly waits for whom, and whether it pays
-//! to wake other workers.
+//! What can be known of a block before it runs: whether it pays to wake other workers, how much of
+//! it to take at once, and who certainly waits for whom.
 
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, ops::Range};
 
 use alloy_consensus::{Transaction, transaction::Recovered};
 use alloy_primitives::{Address, TxKind};
 use foldhash::fast::RandomState;
 use warpline_primitives::RecoveredBlock;
 
-use crate::scheduler::NO_DEPENDENCY;
+use crate::{
+    scheduler::{Forecast, NO_DEPENDENCY, WINDOW},
+    sync::Mutex,
+};
 
 /// Gas of a payment that runs no code.
 const PAYMENT_GAS: u64 = 21_000;
@@ -23,49 +26,71 @@ const PARALLEL_NS: u64 = 90_000;
 /// What the parallel path takes above sequential execution, in percent.
 const PARALLEL_PERCENT: u64 = 15;
 
+/// What a worker takes at once, in nanoseconds: little enough that nobody waits long for it, and
+/// enough that its transactions find what they share in the worker's own caches.
+const BATCH_NS: u64 = 30_000;
+/// Batches a worker, at least, so that all end at about the same time.
+const BATCHES: u64 = 8;
+/// Blocks up to this length are looked at in full before they run.
+const SMALL: usize = 512;
+/// Of longer blocks, so many stretches of so many transactions stand for the rest.
+const SAMPLES: usize = 8;
+const SAMPLE: usize = SMALL / SAMPLES;
+
 /// The plan of a block. Wrong guesses cost time only.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    /// For each transaction the last earlier one that is certain to change an account it reads:
-    /// its sender's or, if it pays somebody, the recipient's. Starting before that one ran would
-    /// be in vain.
-    pub(crate) dependencies: Vec<u32>,
+pub(crate) struct Plan<'b, T> {
+    block: &'b RecoveredBlock<T>,
+    costs: Costs,
     /// Guessed time of all transactions.
     total_ns: u64,
     /// Guessed time of the longest line of dependencies.
     critical_ns: u64,
+    batch_ns: u64,
+    dependencies: Dependencies,
 }
 
-impl Plan {
+/// For each transaction the last earlier one that is certain to change an account it reads: its
+/// sender's or, if it pays somebody, the recipient's. Starting before that one ran would be in
+/// vain.
+#[derive(Debug)]
+enum Dependencies {
+    /// Of all transactions.
+    Known(Vec<u32>),
+    /// Found out as the workers take the transactions: of a long block that would take too long
+    /// beforehand. Workers that take theirs at the same time may miss dependencies between them.
+    Found(Mutex<LastTouch>),
+}
+
+impl<'b, T: Transaction> Plan<'b, T> {
     /// Whether a block is so small that its plan is not worth making.
-    pub(crate) fn is_pointless<T: Transaction>(block: &RecoveredBlock<T>) -> bool {
-        block.transactions.len() < 2 || Costs::of(block).total() < PARALLEL_NS
+    pub(crate) fn is_pointless(block: &RecoveredBlock<T>) -> bool {
+        let transactions = &block.transactions;
+        transactions.len() < 2
+            || (transactions.len() <= SMALL && Costs::of(block).total() < PARALLEL_NS)
     }
 
-    /// Plans `block`.
-    pub(crate) fn new<T: Transaction>(block: &RecoveredBlock<T>) -> Self {
+    /// Plans `block` for `width` workers.
+    pub(crate) fn new(block: &'b RecoveredBlock<T>, width: usize) -> Self {
+        let transactions = block.transactions.len();
         let costs = Costs::of(block);
-        let mut last = LastTouch::with_room_for(block.transactions.len());
-        let mut ends: Vec<u64> = Vec::with_capacity(block.transactions.len());
-        let (mut total_ns, mut critical_ns) = (0, 0);
-        let dependency = |(index, tx): (u32, &Recovered<T>)| {
-            let sender = last.replace(tx.signer(), index);
-            let recipient = match tx.kind() {
-                TxKind::Call(to) if !tx.value().is_zero() && to != tx.signer() => {
-                    last.replace(to, index)
-                }
-                _ => None,
-            };
-            let dependency = sender.max(recipient);
-            let cost = costs.of_transaction(tx.inner());
-            let start = dependency.map_or(0, |dependency| ends[dependency as usize]);
-            ends.push(start + cost);
-            total_ns += cost;
-            critical_ns = critical_ns.max(start + cost);
-            dependency.unwrap_or(NO_DEPENDENCY)
+        let (total_ns, critical_ns, dependencies) = if transactions <= SMALL {
+            let mut known = Vec::with_capacity(transactions);
+            let (total_ns, critical_ns) = weigh(block, &costs, 0..transactions, &mut known);
+            (total_ns, critical_ns, Dependencies::Known(known))
+        } else {
+            let (mut total, mut critical) = (0, 0);
+            for sample in samples(transactions) {
+                let (total_ns, critical_ns) = weigh(block, &costs, sample, &mut Vec::new());
+                total += total_ns;
+                critical += critical_ns;
+            }
+            let scaled = |ns: u64| ns.saturating_mul(transactions as u64) / SMALL as u64;
+            let found = Mutex::new(LastTouch::with_room_for(transactions));
+            (scaled(total), scaled(critical), Dependencies::Found(found))
         };
-        let dependencies = (0..).zip(&block.transactions).map(dependency).collect();
-        Self { dependencies, total_ns, critical_ns }
+        let share = total_ns / (width.max(1) as u64 * BATCHES);
+        Self { block, costs, total_ns, critical_ns, batch_ns: share.min(BATCH_NS), dependencies }
     }
 
     /// Whether `width` workers are likely to be quicker than one.
@@ -76,35 +101,110 @@ impl Plan {
     }
 }
 
-/// Which transaction touched an address last.
+impl<T: Transaction> Forecast for Plan<'_, T> {
+    fn batch_end(&self, from: u32, limit: u32) -> u32 {
+        let mut ns = 0;
+        let rest = &self.block.transactions[from as usize..limit as usize];
+        let takes = rest.iter().take_while(|tx| {
+            let takes = ns == 0 || ns < self.batch_ns;
+            ns += self.costs.of_transaction(tx.inner());
+            takes
+        });
+        (from..limit).zip(takes).last().map_or(from, |(tx, _)| tx + 1)
+    }
+
+    fn dependencies(&self, txs: Range<u32>, into: &mut Vec<u32>) {
+        let range = txs.start as usize..txs.end as usize;
+        match &self.dependencies {
+            Dependencies::Known(known) => into.extend_from_slice(&known[range]),
+            Dependencies::Found(last) => {
+                let mut last = last.lock();
+                let dependency = |(index, tx)| last.dependency(index, tx);
+                into.extend(txs.zip(&self.block.transactions[range]).map(dependency));
+            }
+        }
+    }
+}
+
+/// The stretches of a block that stand for the rest.
+fn samples(transactions: usize) -> impl Iterator<Item = Range<usize>> {
+    let stride = (transactions - SAMPLE) / (SAMPLES - 1);
+    (0..SAMPLES).map(move |sample| sample * stride..sample * stride + SAMPLE)
+}
+
+/// The guessed time of the transactions in `range`, and of the longest line of dependencies among
+/// them. Adds the dependencies to `found`.
+fn weigh<T: Transaction>(
+    block: &RecoveredBlock<T>,
+    costs: &Costs,
+    range: Range<usize>,
+    found: &mut Vec<u32>,
+) -> (u64, u64) {
+    let mut last = LastTouch::with_room_for(range.len());
+    let mut ends: Vec<u64> = Vec::with_capacity(range.len());
+    let (mut total_ns, mut critical_ns) = (0, 0);
+    for (index, tx) in (0..).zip(&block.transactions[range]) {
+        let dependency = last.dependency(index, tx);
+        let cost = costs.of_transaction(tx.inner());
+        let start = if dependency == NO_DEPENDENCY { 0 } else { ends[dependency as usize] };
+        ends.push(start + cost);
+        total_ns += cost;
+        critical_ns = critical_ns.max(start + cost);
+        found.push(dependency);
+    }
+    (total_ns, critical_ns)
+}
+
+/// Which transaction touched an address last, as far as that matters: who is more than the window
+/// away is committed.
 ///
-/// Addresses are told apart by 64 bits of a keyed hash: nobody can craft a collision, and a chance
-/// one in 2^64 makes a hint wrong. A map that keeps addresses would take a noticeable part of a
-/// block of payments.
+/// Addresses are told apart by 32 bits of a keyed hash besides their place: nobody can craft a
+/// collision, and a chance one makes a hint wrong. A map that keeps addresses, or all of them, would
+/// take a noticeable part of a block of payments.
+#[derive(Debug)]
 struct LastTouch {
-    /// Hash and transaction, at the hash's place or the next that is free.
-    places: Vec<(u64, u32)>,
+    /// In each set a part of the address's hash, and the transaction.
+    sets: Vec<[(u32, u32); WAYS]>,
     hasher: RandomState,
 }
 
+/// Addresses that share a set; with as many more the oldest is forgotten. A set is a cache line.
+const WAYS: usize = 8;
+
 impl LastTouch {
     fn with_room_for(transactions: usize) -> Self {
-        // Two addresses each, at most half full.
-        let places = (transactions * 4).next_power_of_two();
-        Self { places: vec![(0, NO_DEPENDENCY); places], hasher: RandomState::default() }
+        // Two addresses each, at a quarter full.
+        let recent = transactions.min(WINDOW as usize);
+        let sets = (recent * 8).div_ceil(WAYS).next_power_of_two();
+        Self { sets: vec![[(0, NO_DEPENDENCY); WAYS]; sets], hasher: RandomState::default() }
+    }
+
+    /// Notes whom `tx` at `index` touches, and returns which transaction did last before.
+    fn dependency<T: Transaction>(&mut self, index: u32, tx: &Recovered<T>) -> u32 {
+        let sender = self.replace(tx.signer(), index);
+        let recipient = match tx.kind() {
+            TxKind::Call(to) if !tx.value().is_zero() && to != tx.signer() => {
+                self.replace(to, index)
+            }
+            _ => None,
+        };
+        sender.max(recipient).unwrap_or(NO_DEPENDENCY)
     }
 
     /// Notes that `tx` touches `address`, and returns who did before.
     fn replace(&mut self, address: Address, tx: u32) -> Option<u32> {
         let hash = self.hasher.hash_one(address);
-        let mask = self.places.len() - 1;
-        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash is wanted")]
-        let mut at = hash as usize & mask;
-        while self.places[at].1 != NO_DEPENDENCY && self.places[at].0 != hash {
-            at = (at + 1) & mask;
-        }
-        let (_, old) = std::mem::replace(&mut self.places[at], (hash, tx));
-        (old != NO_DEPENDENCY).then_some(old)
+        #[expect(clippy::cast_possible_truncation, reason = "parts of the hash are wanted")]
+        let (at, tag) = (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32);
+        let set = &mut self.sets[at];
+        // Nobody's place is the oldest.
+        let age = |(_, last): &(u32, u32)| last.wrapping_add(1);
+        let known = set.iter().position(|(known, last)| *known == tag && *last != NO_DEPENDENCY);
+        let oldest = || (0..WAYS).min_by_key(|way| age(&set[*way])).unwrap_or_default();
+        let way = known.unwrap_or_else(oldest);
+        let (_, last) = std::mem::replace(&mut set[way], (tag, tx));
+        // Two workers may come out of order.
+        (known.is_some() && last < tx).then_some(last)
     }
 }
 
@@ -120,10 +220,17 @@ struct Costs {
 
 impl Costs {
     fn of<T: Transaction>(block: &RecoveredBlock<T>) -> Self {
-        let transactions = block.transactions.len() as u64;
-        let beyond = |tx: &Recovered<T>| tx.gas_limit().saturating_sub(PAYMENT_GAS);
+        let transactions = block.transactions.len();
+        let beyond = |tx: &Recovered<T>| u128::from(tx.gas_limit().saturating_sub(PAYMENT_GAS));
         let asked =
-            block.transactions.iter().fold(0, |sum: u64, tx| sum.saturating_add(beyond(tx)));
+            |range: Range<usize>| -> u128 { block.transactions[range].iter().map(beyond).sum() };
+        let asked = if transactions <= SMALL {
+            asked(0..transactions)
+        } else {
+            samples(transactions).map(asked).sum::<u128>() * transactions as u128 / SMALL as u128
+        };
+        let asked = u64::try_from(asked).unwrap_or(u64::MAX);
+        let transactions = transactions as u64;
         let used = match block.header.gas_used {
             0 => asked / 2,
             used => used.saturating_sub(transactions * PAYMENT_GAS).min(asked),
@@ -143,7 +250,7 @@ impl Costs {
         }
         let share = u128::from(beyond) * u128::from(self.used) / u128::from(self.asked.max(1));
         let gas = u64::try_from(share).unwrap_or(u64::MAX);
-        CALL_NS + gas.saturating_mul(PS_PER_GAS) / 1000
+        CALL_NS.saturating_add(gas.saturating_mul(PS_PER_GAS) / 1000)
     }
 }
 
@@ -178,7 +285,12 @@ mod tests {
 
     #[test]
     fn transactions_wait_for_those_that_touch_their_sender_or_pay_the_same() {
-        let dependencies = |transactions: &[_]| Plan::new(&block(transactions)).dependencies;
+        let dependencies = |transactions: &[_]| {
+            let mut found = Vec::new();
+            let all = 0..u32::try_from(transactions.len()).unwrap();
+            Plan::new(&block(transactions), 2).dependencies(all, &mut found);
+            found
+        };
         const NONE: u32 = NO_DEPENDENCY;
         let gas = PAYMENT_GAS;
         assert_eq!(dependencies(&[(1, 9, 0, gas), (1, 8, 0, gas)]), [NONE, 0], "same sender");
@@ -198,11 +310,11 @@ mod tests {
             block(&(0..count).map(of).collect::<Vec<_>>())
         };
         assert!(Plan::is_pointless(&payments(20, false)));
-        assert!(!Plan::new(&payments(1000, true)).pays(2), "one sender");
-        assert!(Plan::new(&payments(1000, false)).pays(2), "many senders");
-        assert!(!Plan::new(&payments(1000, false)).pays(1));
+        assert!(!Plan::new(&payments(1000, true), 2).pays(2), "one sender");
+        assert!(Plan::new(&payments(1000, false), 2).pays(2), "many senders");
+        assert!(!Plan::new(&payments(1000, false), 2).pays(1));
         let calls = block(&[(1, 2, 0, 2_000_000), (3, 4, 0, 2_000_000)]);
-        assert!(Plan::new(&calls).pays(2), "two long calls");
-        assert!(!Plan::new(&block(&[])).pays(2));
+        assert!(Plan::new(&calls, 2).pays(2), "two long calls");
+        assert!(!Plan::new(&block(&[]), 2).pays(2));
     }
 }

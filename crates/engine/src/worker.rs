@@ -11,7 +11,7 @@ use crate::{
     execute::{Committed, Done, Run, version_of},
     hooks::Site,
     memory::Version,
-    scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY},
+    scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY, Share},
     sync::Mutex,
     vm::{
         BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
@@ -37,17 +37,20 @@ pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
     run: &'r Run<'r, V, S>,
     committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
     evm: EvmOf<V, WorkerDb<'r, S>>,
+    share: Share,
     suspects: Vec<Version>,
     counts: WorkCounts,
 }
 
 impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
+    /// The worker at that index of the pool.
     pub(crate) fn new(
         run: &'r Run<'r, V, S>,
         committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
+        index: usize,
     ) -> Self {
-        let counts = WorkCounts::default();
-        Self { run, committed, evm: run.evm(), suspects: Vec::new(), counts }
+        let (share, suspects) = (Share::default(), Vec::new());
+        Self { run, committed, evm: run.evm(index), share, suspects, counts: WorkCounts::default() }
     }
 
     /// Works until the block is done or called off, and returns what it did.
@@ -62,18 +65,34 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 scheduler.halt();
                 break;
             }
-            if let Some(role) = scheduler.try_enter_commit() {
-                if let Err(error) = self.commit(&role) {
-                    self.committed.lock().error.get_or_insert(error);
-                    scheduler.halt();
-                }
-            } else if let Some(tx) = mine.take().or_else(|| scheduler.next()) {
-                mine = self.look_at(tx);
-            } else {
-                scheduler.idle();
+            if self.share.contains(scheduler.committed()) && self.commit(true) {
+                continue;
+            }
+            let tx = mine.take().or_else(|| scheduler.next(&mut self.share, &self.run.plan));
+            match tx {
+                // What is next in line is better executed once and for all.
+                Some(tx)
+                    if tx == scheduler.committed()
+                        && self.share.contains(tx)
+                        && self.commit(true) => {}
+                Some(tx) => mine = self.look_at(tx),
+                None if self.commit(false) => {}
+                None => scheduler.idle(),
             }
         }
         self.counts
+    }
+
+    /// Commits what can be committed, unless somebody else does: of this worker's `own` share, or
+    /// all. Returns whether it held the commit role.
+    fn commit(&mut self, own: bool) -> bool {
+        let scheduler = &self.run.scheduler;
+        let Some(role) = scheduler.try_enter_commit() else { return false };
+        if let Err(error) = self.commit_in_order(&role, own) {
+            self.committed.lock().error.get_or_insert(error);
+            scheduler.halt();
+        }
+        true
     }
 
     /// Executes `tx`, or looks whether its reads still hold, if either is called for. Returns a
@@ -204,13 +223,21 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             let Transacted { result, state, deferred_fee } = transacted;
             let written = &mut record.written;
             publish(run.memory, version, &state, &mut self.suspects, |at| written.push(at));
+            let wrote_beneficiary = writes(&state, run);
+            let changes = run.observed.then(|| diff_of(&state));
+            let journal = if run.listed {
+                state
+            } else {
+                run.job.vm.recycle(&mut self.evm, state);
+                EvmState::default()
+            };
             Box::new(Done {
                 gas: *result.gas(),
                 receipt: run.job.vm.receipt(&run.job.block.transactions[index], result),
                 deferred_fee,
-                wrote_beneficiary: writes(&state, run),
-                changes: run.observed.then(|| diff_of(&state)),
-                journal: if run.listed { state } else { EvmState::default() },
+                wrote_beneficiary,
+                changes,
+                journal,
             })
         });
         if !earlier.is_empty() {
@@ -236,8 +263,11 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         hold
     }
 
-    /// Commits what can be committed, in block order.
-    fn commit(&mut self, role: &CommitRole<'_>) -> Result<(), ExecutionError<S::Error>> {
+    fn commit_in_order(
+        &mut self,
+        role: &CommitRole<'_>,
+        own: bool,
+    ) -> Result<(), ExecutionError<S::Error>> {
         let scheduler = &self.run.scheduler;
         let committed = self.committed;
         let mut committed = committed.lock();
@@ -249,7 +279,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 scheduler.halt();
                 return Ok(());
             }
-            let Some((tx, claim)) = role.begin() else { return Ok(()) };
+            let share = own.then_some(&mut self.share);
+            let Some((tx, claim)) = role.begin(share) else { return Ok(()) };
             let keep = match claim {
                 CommitClaim::Busy => return Ok(()),
                 CommitClaim::Pending => false,

@@ -35,6 +35,13 @@ impl Default for Waiters {
     }
 }
 
+impl Waiters {
+    /// Whether the transaction is on a list.
+    pub(super) fn is_enrolled(&self) -> bool {
+        self.enrolled.load(Acquire)
+    }
+}
+
 /// Transactions set free, lowest first.
 pub(crate) type Freed = SmallVec<[u32; 4]>;
 

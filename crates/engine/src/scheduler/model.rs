@@ -9,8 +9,14 @@ use shuttle::{
     thread,
 };
 
-use super::*;
+use super::{
+    given::{Given, next},
+    *,
+};
 use crate::model::{config, schedules};
+
+/// One at a time, and nothing to wait for.
+const APART: Given<'static> = Given(1, &[]);
 
 /// Runs `check` in all schedules, or in as many as can be afforded: those that differ from each
 /// other at the end, those that change workers all the time, and those that do so once or twice,
@@ -23,16 +29,21 @@ fn in_all_schedules(check: impl Fn() + Copy + Send + Sync + 'static) {
     }
 }
 
-fn scheduler(dependencies: &[u32]) -> Arc<Scheduler> {
-    Arc::new(Scheduler::new(dependencies.to_vec(), Hooks::none()))
+fn scheduler(transactions: usize) -> Arc<Scheduler> {
+    Arc::new(Scheduler::new(transactions, Hooks::none()))
 }
 
 /// A worker that executes until it has executed `tx`, and commits nothing.
-fn executes_until(scheduler: &Arc<Scheduler>, last: u32) -> thread::JoinHandle<()> {
+fn executes_until(
+    scheduler: &Arc<Scheduler>,
+    given: Given<'static>,
+    last: u32,
+) -> thread::JoinHandle<()> {
     let scheduler = Arc::clone(scheduler);
     thread::spawn(move || {
+        let mut share = Share::default();
         loop {
-            match scheduler.next() {
+            match scheduler.next(&mut share, &given) {
                 Some(tx) if scheduler.claim(tx) || scheduler.claim_suspect(tx) => {
                     let freed = scheduler.finish(tx).unwrap_or_else(|| scheduler.finish_anyway(tx));
                     scheduler.push(freed);
@@ -50,10 +61,10 @@ fn executes_until(scheduler: &Arc<Scheduler>, last: u32) -> thread::JoinHandle<(
 #[test]
 fn the_window_that_moves_on_wakes_who_found_it_full() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY; WINDOW as usize + 1]);
+        let scheduler = scheduler(WINDOW as usize + 1);
         let role = scheduler.try_enter_commit().expect("nobody else is there");
-        assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
-        let worker = executes_until(&scheduler, WINDOW);
+        assert_eq!(role.begin(None), Some((0, CommitClaim::Pending)));
+        let worker = executes_until(&scheduler, APART, WINDOW);
         role.commit(0);
         worker.join().expect("it was woken");
     });
@@ -62,10 +73,10 @@ fn the_window_that_moves_on_wakes_who_found_it_full() {
 #[test]
 fn who_waited_for_an_executed_transaction_finds_a_worker() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY, 0]);
+        let scheduler = scheduler(2);
         let _role = scheduler.try_enter_commit().expect("nobody else is there");
         assert!(scheduler.claim(0));
-        let worker = executes_until(&scheduler, 1);
+        let worker = executes_until(&scheduler, Given(1, &[NO_DEPENDENCY, 0]), 1);
         scheduler.push(scheduler.finish(0).expect("nobody suspects it"));
         worker.join().expect("it was woken");
     });
@@ -74,10 +85,11 @@ fn who_waited_for_an_executed_transaction_finds_a_worker() {
 #[test]
 fn who_waited_for_a_committed_transaction_finds_a_worker() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY, NO_DEPENDENCY, 0]);
+        let scheduler = scheduler(3);
         let role = scheduler.try_enter_commit().expect("nobody else is there");
-        assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
-        let worker = executes_until(&scheduler, 2);
+        assert_eq!(role.begin(None), Some((0, CommitClaim::Pending)));
+        let given = Given(2, &[NO_DEPENDENCY, NO_DEPENDENCY, 0]);
+        let worker = executes_until(&scheduler, given, 2);
         scheduler.push(role.commit(0));
         worker.join().expect("it was woken");
     });
@@ -86,12 +98,12 @@ fn who_waited_for_a_committed_transaction_finds_a_worker() {
 #[test]
 fn a_suspect_finds_a_worker() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY; 2]);
-        assert_eq!((scheduler.next(), scheduler.next()), (Some(0), Some(1)));
+        let scheduler = scheduler(2);
+        assert_eq!((next(&scheduler), next(&scheduler)), (Some(0), Some(1)));
         let _role = scheduler.try_enter_commit().expect("nobody else is there");
         assert!(scheduler.claim(0) && scheduler.claim(1));
         assert!(scheduler.finish(1).is_some());
-        let worker = executes_until(&scheduler, 1);
+        let worker = executes_until(&scheduler, APART, 1);
         scheduler.suspect(1);
         worker.join().expect("it was woken");
     });
@@ -100,9 +112,9 @@ fn a_suspect_finds_a_worker() {
 #[test]
 fn the_end_wakes_everybody() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY]);
+        let scheduler = scheduler(1);
         let role = scheduler.try_enter_commit().expect("nobody else is there");
-        assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
+        assert_eq!(role.begin(None), Some((0, CommitClaim::Pending)));
         let sleepers = idle_until_over(&scheduler, 2);
         role.commit(0);
         sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("it was woken"));
@@ -112,9 +124,9 @@ fn the_end_wakes_everybody() {
 #[test]
 fn a_halt_wakes_everybody() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY]);
+        let scheduler = scheduler(1);
         let _role = scheduler.try_enter_commit().expect("nobody else is there");
-        assert_eq!(scheduler.next(), Some(0));
+        assert_eq!(next(&scheduler), Some(0));
         let sleepers = idle_until_over(&scheduler, 2);
         scheduler.halt();
         sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("it was woken"));
@@ -125,7 +137,7 @@ fn idle_until_over(scheduler: &Arc<Scheduler>, workers: usize) -> Vec<thread::Jo
     let idle = |scheduler: Arc<Scheduler>| {
         while !scheduler.is_over() {
             // As workers do, and as often as it takes to see that there is nothing.
-            assert!(scheduler.next().is_none_or(|tx| !scheduler.claim(tx)));
+            assert!(next(&scheduler).is_none_or(|tx| !scheduler.claim(tx)));
             scheduler.idle();
         }
     };
@@ -137,7 +149,7 @@ fn idle_until_over(scheduler: &Arc<Scheduler>, workers: usize) -> Vec<thread::Jo
 #[test]
 fn nobody_is_left_on_a_waiting_list() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY; 3]);
+        let scheduler = scheduler(3);
         assert!(scheduler.claim(0));
         let wait = |tx, scheduler: Arc<Scheduler>| thread::spawn(move || scheduler.wait(tx, 0));
         let waiters = [1, 2].map(|tx| wait(tx, Arc::clone(&scheduler)));
@@ -157,7 +169,7 @@ fn nobody_is_left_on_a_waiting_list() {
 #[test]
 fn a_list_is_walked_to_its_end_while_its_members_go_elsewhere() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY; 5]);
+        let scheduler = scheduler(5);
         assert!(scheduler.claim(0) && scheduler.claim(3));
         assert!(scheduler.wait(4, 3) && scheduler.wait(1, 0) && scheduler.wait(2, 0));
         let restless = thread::spawn({
@@ -174,11 +186,11 @@ fn a_list_is_walked_to_its_end_while_its_members_go_elsewhere() {
 #[test]
 fn a_transaction_has_one_owner() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY]);
+        let scheduler = scheduler(1);
         let claims = |scheduler: Arc<Scheduler>| thread::spawn(move || scheduler.claim(0));
         let others = [(); 2].map(|()| claims(Arc::clone(&scheduler)));
         let role = scheduler.try_enter_commit();
-        let commits = role.is_some_and(|role| role.begin() == Some((0, CommitClaim::Pending)));
+        let commits = role.is_some_and(|role| role.begin(None) == Some((0, CommitClaim::Pending)));
         let others = others.map(|other| other.join().expect("it does not panic"));
         let owners = others.into_iter().filter(|owns| *owns).count() + usize::from(commits);
         assert_eq!(owners, 1);
@@ -188,13 +200,13 @@ fn a_transaction_has_one_owner() {
 #[test]
 fn a_suspect_has_one_owner() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY]);
+        let scheduler = scheduler(1);
         assert!(scheduler.claim(0) && scheduler.finish(0).is_some());
         scheduler.suspect(0);
         let claims = |scheduler: Arc<Scheduler>| thread::spawn(move || scheduler.claim_suspect(0));
         let others = [(); 2].map(|()| claims(Arc::clone(&scheduler)));
         let role = scheduler.try_enter_commit();
-        let commits = role.is_some_and(|role| role.begin() == Some((0, CommitClaim::Executed)));
+        let commits = role.is_some_and(|role| role.begin(None) == Some((0, CommitClaim::Executed)));
         let others = others.map(|other| other.join().expect("it does not panic"));
         let owners = others.into_iter().filter(|owns| *owns).count() + usize::from(commits);
         assert_eq!(owners, 1);
@@ -205,8 +217,8 @@ fn a_suspect_has_one_owner() {
 #[test]
 fn suspicion_reaches_the_owner_or_hands_the_transaction_out() {
     in_all_schedules(|| {
-        let scheduler = scheduler(&[NO_DEPENDENCY]);
-        assert_eq!(scheduler.next(), Some(0));
+        let scheduler = scheduler(1);
+        assert_eq!(next(&scheduler), Some(0));
         assert!(scheduler.claim(0));
         let doubts = thread::spawn({
             let scheduler = Arc::clone(&scheduler);
@@ -214,7 +226,7 @@ fn suspicion_reaches_the_owner_or_hands_the_transaction_out() {
         });
         let kept = scheduler.finish(0).is_none();
         doubts.join().expect("it does not panic");
-        let handed_out = scheduler.next() == Some(0) && scheduler.claim_suspect(0);
+        let handed_out = next(&scheduler) == Some(0) && scheduler.claim_suspect(0);
         assert!(kept != handed_out, "kept: {kept}, handed out: {handed_out}");
     });
 }

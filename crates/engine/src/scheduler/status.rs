@@ -74,6 +74,11 @@ impl Status {
         matches!(self.0.load(SeqCst) & STATE, PENDING | EXECUTED)
     }
 
+    /// Whether nobody executes the transaction, and nobody did.
+    pub(super) fn is_pending(&self) -> bool {
+        self.0.load(Acquire) & STATE == PENDING
+    }
+
     /// Whether the transaction's published values may be read.
     pub(super) fn is_settled(&self) -> bool {
         self.0.load(Acquire) & STATE >= EXECUTED

@@ -1,7 +1,10 @@
-use super::*;
+use super::{
+    given::{Given, next},
+    *,
+};
 
 fn scheduler(transactions: usize) -> Scheduler {
-    Scheduler::new(vec![NO_DEPENDENCY; transactions], Hooks::none())
+    Scheduler::new(transactions, Hooks::none())
 }
 
 /// Executes `tx` without a hitch.
@@ -13,15 +16,16 @@ fn execute(scheduler: &Scheduler, tx: u32) -> Freed {
 #[test]
 fn transactions_are_handed_out_in_order_and_once() {
     let scheduler = scheduler(3);
-    let all: Vec<_> = std::iter::from_fn(|| scheduler.next()).collect();
+    let all: Vec<_> = std::iter::from_fn(|| next(&scheduler)).collect();
     assert_eq!(all, [0, 1, 2]);
 }
 
 #[test]
 fn a_dependent_transaction_is_held_back_until_the_other_was_executed() {
-    let scheduler = Scheduler::new(vec![NO_DEPENDENCY, 0, NO_DEPENDENCY], Hooks::none());
-    assert_eq!(scheduler.next(), Some(0));
-    assert_eq!(scheduler.next(), Some(2), "1 waits for 0");
+    let scheduler = scheduler(3);
+    let (mut share, given) = (Share::default(), Given(2, &[NO_DEPENDENCY, 0]));
+    assert_eq!(scheduler.next(&mut share, &given), Some(0));
+    assert_eq!(scheduler.next(&mut share, &given), Some(2), "1 waits for 0");
     assert_eq!(execute(&scheduler, 0).as_slice(), [1]);
 }
 
@@ -56,12 +60,12 @@ fn doubts_during_an_execution_keep_it_with_its_owner() {
 #[test]
 fn doubts_after_an_execution_hand_it_out_again() {
     let scheduler = scheduler(1);
-    assert_eq!(scheduler.next(), Some(0));
+    assert_eq!(next(&scheduler), Some(0));
     execute(&scheduler, 0);
     scheduler.suspect(0);
     scheduler.suspect(0);
-    assert_eq!(scheduler.next(), Some(0));
-    assert_eq!(scheduler.next(), None, "one doubt is enough");
+    assert_eq!(next(&scheduler), Some(0));
+    assert_eq!(next(&scheduler), None, "one doubt is enough");
     assert!(scheduler.claim_suspect(0));
     assert!(!scheduler.claim_suspect(0));
 }
@@ -72,16 +76,44 @@ fn the_commit_role_is_held_by_one_and_goes_in_order() {
     execute(&scheduler, 1);
     let role = scheduler.try_enter_commit().expect("0 is pending: the role executes it");
     assert!(scheduler.try_enter_commit().is_none());
-    assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
+    assert_eq!(role.begin(None), Some((0, CommitClaim::Pending)));
     assert!(role.commit(0).is_empty());
-    assert_eq!(role.begin(), Some((1, CommitClaim::Executed)));
+    assert_eq!(role.begin(None), Some((1, CommitClaim::Executed)));
     role.restart(1);
     assert!(!scheduler.is_settled(1), "its values are under revision");
     assert!(scheduler.wait(0, 1), "and others may wait for them");
     assert_eq!(role.commit(1).as_slice(), [0]);
-    assert_eq!(role.begin(), None);
+    assert_eq!(role.begin(None), None);
     drop(role);
     assert!(scheduler.is_over());
+}
+
+#[test]
+fn what_another_worker_took_is_left_to_it_unless_it_was_held_back() {
+    let scheduler = scheduler(6);
+    let given = Given(2, &[NO_DEPENDENCY, NO_DEPENDENCY, NO_DEPENDENCY, NO_DEPENDENCY, 3, 2]);
+    let (mut mine, mut other) = (Share::default(), Share::default());
+    assert_eq!(scheduler.next(&mut mine, &given), Some(0));
+    assert_eq!(scheduler.next(&mut other, &given), Some(2));
+    let role = scheduler.try_enter_commit().expect("nobody else is there");
+    for tx in 0..2 {
+        assert_eq!(role.begin(Some(&mut mine)), Some((tx, CommitClaim::Pending)));
+        role.commit(tx);
+    }
+    assert_eq!(role.begin(Some(&mut mine)), None, "2 is for the other to start");
+    execute(&scheduler, 2);
+    assert_eq!(role.begin(Some(&mut mine)), None, "and to commit");
+    assert_eq!(role.begin(Some(&mut other)), Some((2, CommitClaim::Executed)));
+    role.commit(2);
+    assert_eq!(scheduler.next(&mut other, &given), Some(3));
+    assert_eq!(scheduler.next(&mut other, &given), Some(5), "4 waits for 3, and 2 is committed");
+    assert_eq!(role.begin(None), Some((3, CommitClaim::Pending)));
+    role.commit(3);
+    assert_eq!(
+        role.begin(Some(&mut mine)),
+        Some((4, CommitClaim::Pending)),
+        "nobody else looks at what waited for the one just committed"
+    );
 }
 
 #[test]
@@ -96,14 +128,14 @@ fn a_transaction_in_execution_blocks_the_commit() {
 #[test]
 fn speculation_stays_within_the_window() {
     let scheduler = scheduler(WINDOW as usize + 10);
-    let handed_out = std::iter::from_fn(|| scheduler.next()).count();
+    let handed_out = std::iter::from_fn(|| next(&scheduler)).count();
     assert_eq!(handed_out, WINDOW as usize);
 }
 
 #[test]
 fn a_sleeper_is_woken_by_the_end_of_the_block() {
     let scheduler = std::sync::Arc::new(scheduler(1));
-    assert_eq!(scheduler.next(), Some(0));
+    assert_eq!(next(&scheduler), Some(0));
     assert!(scheduler.claim(0));
     let sleeper = std::thread::spawn({
         let scheduler = scheduler.clone();
@@ -117,7 +149,7 @@ fn a_sleeper_is_woken_by_the_end_of_the_block() {
     // Who executes it also commits it: the sleeper need not be woken in between.
     assert!(scheduler.finish(0).is_some());
     let role = scheduler.try_enter_commit().expect("the sleeper does not want it");
-    assert_eq!(role.begin(), Some((0, CommitClaim::Executed)));
+    assert_eq!(role.begin(None), Some((0, CommitClaim::Executed)));
     role.commit(0);
     sleeper.join().expect("it saw the end");
 }
@@ -133,8 +165,8 @@ fn a_transaction_executed_often_enough_is_left_to_the_commit() {
     scheduler.release(0);
     assert!(scheduler.wait(1, 0), "others wait for it");
     let role = scheduler.try_enter_commit().expect("nobody else may");
-    assert_eq!(role.begin(), Some((0, CommitClaim::Pending)));
+    assert_eq!(role.begin(None), Some((0, CommitClaim::Pending)));
     assert_eq!(scheduler.speculations(0), MAX_SPECULATIONS);
     assert!(role.commit(0).is_empty(), "1 is next in line: the holder takes it");
-    assert_eq!(role.begin(), Some((1, CommitClaim::Pending)));
+    assert_eq!(role.begin(None), Some((1, CommitClaim::Pending)));
 }

@@ -46,10 +46,15 @@ impl Parking {
         self.sleepers.fetch_sub(1, SeqCst);
     }
 
+    /// Whether somebody announced that it sleeps.
+    pub(super) fn anybody_sleeps(&self) -> bool {
+        self.sleepers.load(SeqCst) > 0
+    }
+
     /// Wakes all sleepers to look for work.
     pub(super) fn wake(&self) {
         fence(SeqCst);
-        if self.sleepers.load(SeqCst) > 0 {
+        if self.anybody_sleeps() {
             let _guard = self.lock.lock();
             self.changed.notify_all();
         }
