@@ -8,9 +8,9 @@ use warpline_workloads::{Size, Workload, generate};
 
 use crate::{
     FAILURE, SUCCESS,
-    args::BenchArgs,
+    args::{BenchArgs, Mode},
     json::{BenchReport, BenchRow, Target},
-    measure::{Sides, Subject, ms},
+    measure::{Subject, ms},
     table::{BAD, Printer, STRONG, Styled, complain, factor, millis},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let engine =
         Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(args.engine.threads()))?;
     let titles = format!(
-        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7}",
+        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}",
         "workload",
         "txs",
         "seq ms",
@@ -34,6 +34,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
         "par-1 ms",
         "revm ms",
         "speed-up",
+        "noise",
         "Ggas/s",
         "re-exec",
         "valid."
@@ -80,7 +81,7 @@ fn measure(
     let parallel = subject.once(Strategy::Auto)?.output;
     reference.compare(&parallel).context("parallel differs from plain revm")?;
 
-    let medians = subject.repeatedly(args.repeat, Sides::All)?;
+    let medians = subject.repeatedly(args.repeat, Mode::Compare)?;
     let time = |median: Option<Duration>| median.unwrap_or_default();
     let seconds = time(medians.parallel).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "gas is far below 2^52")]
@@ -92,11 +93,13 @@ fn measure(
         threads: engine.threads(),
         sequential_ms: ms(time(medians.sequential)),
         parallel_ms: ms(time(medians.parallel)),
+        again_ms: ms(time(medians.again)),
         parallel_1_ms: ms(time(medians.parallel_1)),
         revm_ms: ms(time(medians.revm)),
         cpu_ms: ms(time(medians.cpu)),
         width: parallel.work.width,
-        speedup: time(medians.sequential).as_secs_f64() / seconds,
+        speedup: medians.speedup().unwrap_or_default(),
+        noise: medians.noise().unwrap_or_default(),
         ggas_per_s: gigagas / seconds,
         executions: parallel.work.executions,
         reexecutions: parallel.work.reexecutions,
@@ -108,7 +111,7 @@ fn print(printer: &Printer, row: &BenchRow) -> std::io::Result<()> {
     let speedup = factor(Some(row.speedup));
     let style = if row.speedup < 1.0 { BAD } else { STRONG };
     printer.line(format_args!(
-        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7.2} {:>7} {:>7}",
+        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7.2} {:>7} {:>7}",
         row.workload,
         row.txs,
         millis(Some(row.sequential_ms)),
@@ -116,6 +119,7 @@ fn print(printer: &Printer, row: &BenchRow) -> std::io::Result<()> {
         millis(Some(row.parallel_1_ms)),
         millis(Some(row.revm_ms)),
         Styled(style, speedup),
+        factor(Some(row.noise)),
         row.ggas_per_s,
         row.reexecutions,
         row.validations,

@@ -50,6 +50,8 @@ pub(crate) struct BlockRow {
     pub(crate) sequential_ms: Option<f64>,
     pub(crate) parallel_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) again_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parallel_1_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cold_ms: Option<f64>,
@@ -59,6 +61,9 @@ pub(crate) struct BlockRow {
     pub(crate) cpu_ms: Option<f64>,
     pub(crate) width: usize,
     pub(crate) speedup: Option<f64>,
+    /// The sequential side against itself; only where it was measured twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) noise: Option<f64>,
     pub(crate) executions: u64,
     pub(crate) reexecutions: u64,
     pub(crate) validations: u64,
@@ -78,6 +83,20 @@ pub(crate) struct Summary {
     pub(crate) speedup_geomean: Option<f64>,
     pub(crate) speedup_min: Option<f64>,
     pub(crate) speedup_max: Option<f64>,
+    /// Without the blocks that are too short to be timed well.
+    pub(crate) over_1_ms: Option<LongBlocks>,
+}
+
+/// The blocks that take longer than a millisecond sequentially, of those that were run both ways.
+#[derive(Debug, Serialize)]
+pub(crate) struct LongBlocks {
+    pub(crate) blocks: usize,
+    /// The number of the block with the lowest speed-up.
+    pub(crate) slowest: u64,
+    pub(crate) speedup_min: f64,
+    /// Null, as the next, where nothing was repeated.
+    pub(crate) noise_min: Option<f64>,
+    pub(crate) noise_max: Option<f64>,
 }
 
 /// What became of the cases of blockchain tests.
@@ -173,11 +192,13 @@ pub(crate) struct BenchRow {
     pub(crate) threads: usize,
     pub(crate) sequential_ms: f64,
     pub(crate) parallel_ms: f64,
+    pub(crate) again_ms: f64,
     pub(crate) parallel_1_ms: f64,
     pub(crate) revm_ms: f64,
     pub(crate) cpu_ms: f64,
     pub(crate) width: usize,
     pub(crate) speedup: f64,
+    pub(crate) noise: f64,
     pub(crate) ggas_per_s: f64,
     pub(crate) executions: u64,
     pub(crate) reexecutions: u64,

@@ -10,6 +10,8 @@ use cpu_time::ProcessTime;
 use warpline_engine::{Engine, Ethereum, ExecutionError, Strategy};
 use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
 
+use crate::{args::Mode, compare::ways};
+
 /// Runs a side gets at least, beyond what was asked for, if they are short.
 const SIDE: Duration = Duration::from_millis(300);
 /// Runs a side gets at most.
@@ -21,28 +23,32 @@ pub(crate) struct Timed {
     pub(crate) took: Duration,
 }
 
-/// What to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sides {
-    /// All ways there are.
-    All,
-    /// The parallel path only.
-    Parallel,
-    /// The sequential path only.
-    Sequential,
-}
-
 /// Medians over repeated executions; `None` for a side that was not measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Medians {
     pub(crate) sequential: Option<Duration>,
     pub(crate) parallel: Option<Duration>,
+    /// The sequential path once more, as the other side of a comparison with itself.
+    pub(crate) again: Option<Duration>,
     /// The parallel path on one worker.
     pub(crate) parallel_1: Option<Duration>,
     /// The plain revm loop.
     pub(crate) revm: Option<Duration>,
     /// Processor time of the parallel execution.
     pub(crate) cpu: Option<Duration>,
+}
+
+impl Medians {
+    /// How much faster the parallel side is.
+    pub(crate) fn speedup(&self) -> Option<f64> {
+        quotient(self.sequential, self.parallel)
+    }
+
+    /// How much faster the sequential side is than itself. What this is away from 1, a speed-up
+    /// can be away from the truth.
+    pub(crate) fn noise(&self) -> Option<f64> {
+        quotient(self.sequential, self.again)
+    }
 }
 
 /// A block, the state it starts from and the engine to execute it with.
@@ -60,29 +66,32 @@ impl<S: StateSource> Subject<'_, S> {
         Ok(Timed { output, took: start.elapsed() })
     }
 
-    /// Executes at least `repeat` times on each of the `sides`, interleaved.
+    /// Executes at least `repeat` times each way that the mode asks for, interleaved. To compare is
+    /// to take all ways there are.
     pub(crate) fn repeatedly(
         &self,
         repeat: u32,
-        sides: Sides,
+        mode: Mode,
     ) -> Result<Medians, ExecutionError<S::Error>> {
+        let (sequentially, in_parallel) = ways(mode);
         let mut samples = Samples::default();
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while runs < repeat || (spent < SIDE && runs < MAX_RUNS) {
             let mut shortest = Duration::MAX;
-            if sides != Sides::Parallel {
+            if sequentially {
                 let took = self.once(Strategy::Sequential)?.took;
                 samples.sequential.push(took);
                 shortest = shortest.min(took);
             }
-            if sides != Sides::Sequential {
+            if in_parallel {
                 let cpu = ProcessTime::now();
                 let took = self.once(Strategy::Auto)?.took;
                 samples.cpu.push(cpu.elapsed());
                 samples.parallel.push(took);
                 shortest = shortest.min(took);
             }
-            if sides == Sides::All {
+            if mode == Mode::Compare {
+                samples.again.push(self.once(Strategy::Sequential)?.took);
                 samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
                 let start = Instant::now();
                 let output = self.engine.execute_reference(self.block, self.state)?;
@@ -100,6 +109,7 @@ impl<S: StateSource> Subject<'_, S> {
 struct Samples {
     sequential: Vec<Duration>,
     parallel: Vec<Duration>,
+    again: Vec<Duration>,
     parallel_1: Vec<Duration>,
     revm: Vec<Duration>,
     cpu: Vec<Duration>,
@@ -110,6 +120,7 @@ impl Samples {
         Medians {
             sequential: median(self.sequential),
             parallel: median(self.parallel),
+            again: median(self.again),
             parallel_1: median(self.parallel_1),
             revm: median(self.revm),
             cpu: median(self.cpu),
@@ -123,6 +134,10 @@ fn median(mut samples: Vec<Duration>) -> Option<Duration> {
     let middle = samples.len() / 2;
     let upper = *samples.get(middle)?;
     Some(if samples.len() % 2 == 1 { upper } else { (samples[middle - 1] + upper) / 2 })
+}
+
+fn quotient(one: Option<Duration>, other: Option<Duration>) -> Option<f64> {
+    one.zip(other).map(|(one, other)| one.as_secs_f64() / other.as_secs_f64())
 }
 
 /// In milliseconds.
@@ -142,5 +157,16 @@ mod tests {
         assert_eq!(of(&[7]), Some(Duration::from_millis(7)));
         assert_eq!(of(&[9, 1, 5]), Some(Duration::from_millis(5)));
         assert_eq!(of(&[8, 2, 4, 100]), Some(Duration::from_millis(6)));
+    }
+
+    #[test]
+    fn noise_is_the_speed_up_of_the_sequential_side_over_itself() {
+        let [sequential, parallel, again] =
+            [6, 2, 4].map(|seconds| Some(Duration::from_secs(seconds)));
+        let medians = Medians { sequential, parallel, again, ..Medians::default() };
+        assert_eq!(medians.speedup(), Some(3.0));
+        assert_eq!(medians.noise(), Some(1.5));
+        let alone = Medians { sequential, ..Medians::default() };
+        assert_eq!((alone.speedup(), alone.noise()), (None, None));
     }
 }

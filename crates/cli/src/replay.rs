@@ -85,8 +85,17 @@ impl<'a> Session<'a> {
 
     fn heading(&self) -> anyhow::Result<()> {
         let titles = format!(
-            "{:>9}  {:<16} {:>5} {:>8} {:>9} {:>9} {:>8} {:>7}  {}",
-            "block", "fork", "txs", "Mgas", "seq ms", "par ms", "speed-up", "re-exec", "proof"
+            "{:>9}  {:<16} {:>5} {:>8} {:>9} {:>9} {:>8} {:>7} {:>7}  {}",
+            "block",
+            "fork",
+            "txs",
+            "Mgas",
+            "seq ms",
+            "par ms",
+            "speed-up",
+            "noise",
+            "re-exec",
+            "proof"
         );
         Ok(self.print(Styled(STRONG, titles))?)
     }
@@ -131,7 +140,7 @@ impl<'a> Session<'a> {
             _ => String::new(),
         };
         let line = format!(
-            "{:>9}  {:<16} {:>5} {:>8} {:>9} {:>9} {:>8} {:>7}  {}{remark}",
+            "{:>9}  {:<16} {:>5} {:>8} {:>9} {:>9} {:>8} {:>7} {:>7}  {}{remark}",
             row.number,
             row.fork,
             row.txs,
@@ -139,6 +148,7 @@ impl<'a> Session<'a> {
             millis(row.sequential_ms),
             millis(row.parallel_ms),
             factor(row.speedup),
+            factor(row.noise),
             row.reexecutions,
             Styled(style, proof),
         );

@@ -10,10 +10,10 @@ use warpline_replay::{
 };
 
 use crate::{
-    args::{Mode, ReplayArgs},
+    args::ReplayArgs,
     compare::{self, Comparison},
     json::BlockRow,
-    measure::{Sides, Subject, ms},
+    measure::{Subject, ms},
 };
 
 /// The row of a block before anything is known of its execution.
@@ -93,19 +93,16 @@ pub(crate) fn test_row(
 
 /// Replaces the times of the first runs by medians.
 fn repeat<S: StateSource>(subject: &Subject<'_, S>, args: &ReplayArgs, row: &mut BlockRow) {
-    let sides = match args.mode {
-        Mode::Compare => Sides::All,
-        Mode::Parallel => Sides::Parallel,
-        Mode::Sequential => Sides::Sequential,
-    };
-    match subject.repeatedly(args.repeat, sides) {
+    match subject.repeatedly(args.repeat, args.mode) {
         Ok(medians) => {
             row.sequential_ms = medians.sequential.map(ms);
             row.parallel_ms = medians.parallel.map(ms);
+            row.again_ms = medians.again.map(ms);
             row.parallel_1_ms = medians.parallel_1.map(ms);
             row.revm_ms = medians.revm.map(ms);
             row.cpu_ms = medians.cpu.map(ms);
-            row.speedup = row.sequential_ms.zip(row.parallel_ms).map(|(one, other)| one / other);
+            row.speedup = medians.speedup();
+            row.noise = medians.noise();
         }
         Err(error) => row.error = Some(error.to_string()),
     }

@@ -1,7 +1,9 @@
 //! All blocks together.
 
+use std::cmp::Ordering;
+
 use crate::{
-    json::{BlockRow, Summary, Tests},
+    json::{BlockRow, LongBlocks, Summary, Tests},
     table::{BAD, GOOD, Printer, STRONG, Styled, factor, millis},
 };
 
@@ -26,7 +28,31 @@ pub(crate) fn of(rows: &[BlockRow]) -> Summary {
         summary.speedup_min = logarithms.iter().copied().reduce(f64::min).map(f64::exp);
         summary.speedup_max = logarithms.iter().copied().reduce(f64::max).map(f64::exp);
     }
+    summary.over_1_ms = long_blocks(rows);
     summary
+}
+
+/// Whether the block takes longer than a millisecond sequentially. The times of shorter ones say
+/// more of the clock and the caches than of the engine.
+pub(super) fn is_long(row: &BlockRow) -> bool {
+    row.sequential_ms.is_some_and(|ms| ms > 1.0)
+}
+
+fn long_blocks(rows: &[BlockRow]) -> Option<LongBlocks> {
+    let long = || rows.iter().filter(|row| is_long(row) && row.speedup.is_some());
+    let slowest = long().min_by(by_speedup)?;
+    let noise = || long().filter_map(|row| row.noise);
+    Some(LongBlocks {
+        blocks: long().count(),
+        slowest: slowest.number,
+        speedup_min: slowest.speedup?,
+        noise_min: noise().reduce(f64::min),
+        noise_max: noise().reduce(f64::max),
+    })
+}
+
+fn by_speedup(one: &&BlockRow, other: &&BlockRow) -> Ordering {
+    one.speedup.unwrap_or_default().total_cmp(&other.speedup.unwrap_or_default())
 }
 
 /// Prints the summary.
@@ -58,9 +84,6 @@ pub(crate) fn print(
             count("failed", tests.failed, true),
         ))?;
     }
-    let by_speedup = |one: &&BlockRow, other: &&BlockRow| {
-        one.speedup.unwrap_or_default().total_cmp(&other.speedup.unwrap_or_default())
-    };
     let compared = || rows.iter().filter(|row| row.speedup.is_some());
     if let (Some(slowest), Some(fastest)) =
         (compared().min_by(by_speedup), compared().max_by(by_speedup))
@@ -75,5 +98,49 @@ pub(crate) fn print(
         let name = |row: &BlockRow| format!("block {} at {}", row.number, factor(row.speedup));
         printer.line(format_args!("slowest {}, fastest {}", name(slowest), name(fastest)))?;
     }
+    if let Some(long) = &summary.over_1_ms {
+        let plural = if long.blocks == 1 { "" } else { "s" };
+        let noise = long.noise_min.map(|_| {
+            format!(", noise from {} to {}", factor(long.noise_min), factor(long.noise_max))
+        });
+        printer.line(format_args!(
+            "{} block{plural} over 1 ms: slowest block {} at {}{}",
+            long.blocks,
+            long.slowest,
+            factor(Some(long.speedup_min)),
+            noise.unwrap_or_default(),
+        ))?;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(number: u64, sequential_ms: f64, speedup: f64, noise: Option<f64>) -> BlockRow {
+        BlockRow {
+            number,
+            sequential_ms: Some(sequential_ms),
+            parallel_ms: Some(sequential_ms / speedup),
+            speedup: Some(speedup),
+            noise,
+            ..BlockRow::default()
+        }
+    }
+
+    #[test]
+    fn short_blocks_are_left_out_of_the_worst() {
+        let rows = [
+            row(1, 0.9, 0.2, Some(0.1)),
+            row(2, 1.1, 0.9, Some(1.01)),
+            row(3, 5.0, 1.5, Some(0.97)),
+            row(4, 1.0, 0.3, Some(0.2)),
+        ];
+        let long = of(&rows).over_1_ms.expect("two are long");
+        assert_eq!((long.blocks, long.slowest, long.speedup_min), (2, 2, 0.9));
+        assert_eq!((long.noise_min, long.noise_max), (Some(0.97), Some(1.01)));
+        assert!(of(&rows[..1]).over_1_ms.is_none());
+        assert_eq!(of(&[row(1, 2.0, 0.2, None)]).over_1_ms.and_then(|long| long.noise_min), None);
+    }
 }

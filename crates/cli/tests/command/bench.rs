@@ -12,10 +12,12 @@ fn a_small_workload_has_all_the_documented_fields() {
     assert_eq!(
         keys(row),
         [
+            "again_ms",
             "cpu_ms",
             "executions",
             "gas",
             "ggas_per_s",
+            "noise",
             "parallel_1_ms",
             "parallel_ms",
             "reexecutions",

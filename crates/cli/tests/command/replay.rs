@@ -63,6 +63,7 @@ fn the_report_has_exactly_the_documented_fields() {
             "failed",
             "identical",
             "mismatched",
+            "over_1_ms",
             "parallel_ms",
             "sequential_ms",
             "speedup_geomean",
@@ -78,14 +79,39 @@ fn the_report_has_exactly_the_documented_fields() {
 }
 
 #[test]
+fn blocks_over_a_millisecond_are_summed_up_on_their_own() {
+    let (assert, report) = replay_json(&["--repeat", "2"], &NO_INPUTS);
+    assert.code(0);
+    let blocks = report["blocks"].as_array().unwrap();
+    let long: Vec<_> =
+        blocks.iter().filter(|block| block["sequential_ms"].as_f64().unwrap() > 1.0).collect();
+    let summary = &report["summary"]["over_1_ms"];
+    let Some(slowest) = long.iter().min_by(|one, other| {
+        one["speedup"].as_f64().unwrap().total_cmp(&other["speedup"].as_f64().unwrap())
+    }) else {
+        assert_eq!(*summary, Value::Null, "{report}");
+        return;
+    };
+    assert_eq!(keys(summary), ["blocks", "noise_max", "noise_min", "slowest", "speedup_min"]);
+    assert_eq!(summary["blocks"], long.len());
+    assert_eq!(summary["slowest"], slowest["number"]);
+    assert_eq!(summary["speedup_min"], slowest["speedup"]);
+    assert!(summary["noise_min"].is_number(), "{summary}");
+}
+
+#[test]
 fn repeating_adds_the_other_measurements() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("witness.json");
     std::fs::write(&file, Sample::of_mainnet().witness().to_string()).unwrap();
     let (assert, report) = replay_json(&["--repeat", "2"], &[file]);
     assert.code(0);
-    let more = ["cold_ms", "cpu_ms", "parallel_1_ms", "revm_ms"];
-    assert_eq!(keys(&report["blocks"][0]), block_keys(&more));
+    let more = ["again_ms", "cold_ms", "cpu_ms", "noise", "parallel_1_ms", "revm_ms"];
+    let block = &report["blocks"][0];
+    assert_eq!(keys(block), block_keys(&more));
+    let [sequential, again, noise] =
+        ["sequential_ms", "again_ms", "noise"].map(|member| block[member].as_f64().unwrap());
+    assert!((noise - sequential / again).abs() < 1e-9, "{block}");
 }
 
 #[test]
