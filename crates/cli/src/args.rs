@@ -47,6 +47,8 @@ const REPLAY_EXAMPLES: &str = "Examples:
   warpline replay                                 the embedded blocks
   warpline replay blocks/ test.json more.tar.zst  snapshots, witnesses and blockchain tests
   warpline replay --repeat 5 --json - blocks/     medians of at least 5 runs, as JSON
+  warpline replay --repeat 5 --bounds b.json blocks/
+                                                  medians held against what the blocks allow
 
 Exit status: 0 all blocks identical and verified, 1 a mismatch or a failed block, 2 unusable input
 or arguments.";
@@ -91,6 +93,8 @@ pub(crate) struct ReplayArgs {
     /// What to execute.
     #[arg(long, value_enum, default_value_t = Mode::Compare)]
     pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) bounds: BoundsArgs,
     /// Write the results as JSON to a file, or to standard output instead of the table.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
@@ -169,6 +173,18 @@ pub(crate) struct EngineArgs {
     /// Threads that may run at once; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MAX_THREADS))]
     threads: u16,
+}
+
+/// What `replay` holds speed-ups against.
+#[derive(Args, Debug)]
+pub(crate) struct BoundsArgs {
+    /// Hold the speed-ups against a file of what the dependencies of each block allow. Needs
+    /// `--repeat` above 1.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bounds: Option<PathBuf>,
+    /// Give the share of what is possible once more, without the blocks with these numbers.
+    #[arg(long, value_name = "NUMBER,...", value_delimiter = ',', requires = "bounds")]
+    pub(crate) without: Vec<u64>,
 }
 
 /// More threads than any machine has cores for are a slip of the finger.

@@ -13,6 +13,9 @@ pub(crate) struct ReplayReport {
     pub(crate) engine: EngineInfo,
     pub(crate) blocks: Vec<BlockRow>,
     pub(crate) summary: Summary,
+    /// Only where a file of bounds was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bounds: Option<BoundsReport>,
     /// Only where blockchain tests were among the inputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tests: Option<Tests>,
@@ -97,6 +100,43 @@ pub(crate) struct LongBlocks {
     /// Null, as the next, where nothing was repeated.
     pub(crate) noise_min: Option<f64>,
     pub(crate) noise_max: Option<f64>,
+}
+
+/// The blocks held against what their dependencies allow.
+#[derive(Debug, Serialize)]
+pub(crate) struct BoundsReport {
+    pub(crate) file: String,
+    /// How many blocks were measured and have bounds.
+    pub(crate) blocks: usize,
+    /// The numbers of those that were measured and have none.
+    pub(crate) missing: Vec<u64>,
+    /// The numbers of blocks to leave out of the second share.
+    pub(crate) without: Vec<u64>,
+    /// How many of the blocks these were.
+    pub(crate) left_out: usize,
+    pub(crate) credits_commute: BoundReport,
+    pub(crate) account_reads: BoundReport,
+}
+
+/// The same for one notion of what depends on what.
+#[derive(Debug, Serialize)]
+pub(crate) struct BoundReport {
+    /// The time of the in-order schedule on as many cores as the engine has threads, by the time
+    /// taken; null where the file says nothing of as many.
+    pub(crate) share: Option<f64>,
+    /// The same of fewer blocks; null where none was left out.
+    pub(crate) share_without: Option<f64>,
+    pub(crate) exceeded: Vec<Exceeded>,
+}
+
+/// A block that was faster than the bound.
+#[derive(Debug, Serialize)]
+pub(crate) struct Exceeded {
+    pub(crate) number: u64,
+    pub(crate) speedup: f64,
+    pub(crate) critical_path: f64,
+    /// Whether it takes longer than a millisecond sequentially.
+    pub(crate) over_1_ms: bool,
 }
 
 /// What became of the cases of blockchain tests.

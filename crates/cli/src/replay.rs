@@ -1,5 +1,6 @@
 //! `warpline replay`: blocks from files, or the embedded ones, executed and proven.
 
+mod bounds;
 mod embedded;
 mod execute;
 mod summary;
@@ -7,6 +8,8 @@ mod summary;
 use indicatif::{ProgressBar, ProgressStyle};
 use warpline_engine::{Engine, EngineConfig, Ethereum};
 use warpline_replay::{BlockInput, ChainTest, Input, Inputs, Verdict, run_chain_test};
+
+use bounds::Bounds;
 
 use crate::{
     FAILURE, SUCCESS, UNUSABLE,
@@ -17,8 +20,9 @@ use crate::{
 
 /// Runs the command and returns the exit status.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
+    let bounds = Bounds::open(args)?;
     let target = Target::open(args.json.as_deref())?;
-    let mut session = Session::new(args, !matches!(target, Some(Target::Stdout)))?;
+    let mut session = Session::new(args, bounds, !matches!(target, Some(Target::Stdout)))?;
     session.heading()?;
     if args.inputs.is_empty() {
         for input in embedded::blocks(&session.engine)? {
@@ -41,6 +45,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
 /// A replay under way.
 struct Session<'a> {
     args: &'a ReplayArgs,
+    bounds: Option<Bounds>,
     engine: Engine<Ethereum>,
     printer: Printer,
     progress: ProgressBar,
@@ -50,7 +55,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(args: &'a ReplayArgs, print: bool) -> anyhow::Result<Self> {
+    fn new(args: &'a ReplayArgs, bounds: Option<Bounds>, print: bool) -> anyhow::Result<Self> {
         let config = EngineConfig::with_threads(args.engine.threads());
         let engine = Engine::new(Ethereum::mainnet(), config)?;
         // indicatif draws on standard error, and only if that is a terminal.
@@ -59,6 +64,7 @@ impl<'a> Session<'a> {
         )?);
         Ok(Self {
             args,
+            bounds,
             engine,
             printer: Printer::new(print),
             progress,
@@ -191,6 +197,11 @@ impl<'a> Session<'a> {
         self.progress.finish_and_clear();
         let summary = summary::of(&self.rows);
         summary::print(&self.printer, &summary, &self.rows, self.tests.as_ref())?;
+        let threads = self.engine.threads();
+        let bounds = self.bounds.as_ref().map(|bounds| bounds.compare(&self.rows, threads));
+        if let Some(bounds) = &bounds {
+            bounds::print(&self.printer, bounds, threads)?;
+        }
         if !self.unusable.is_empty() {
             let count = self.unusable.len();
             self.printer.line(Styled(BAD, format_args!("{count} unusable inputs")))?;
@@ -205,13 +216,13 @@ impl<'a> Session<'a> {
         };
         let nothing = self.rows.is_empty() && self.tests.is_none() && self.unusable.is_empty();
         if let Some(target) = target {
-            let engine =
-                EngineInfo { version: env!("CARGO_PKG_VERSION"), threads: self.engine.threads() };
+            let engine = EngineInfo { version: env!("CARGO_PKG_VERSION"), threads };
             target.write(&ReplayReport {
                 schema: "warpline.replay.v1",
                 engine,
                 blocks: self.rows,
                 summary,
+                bounds,
                 tests: self.tests,
                 unusable: self.unusable,
             })?;

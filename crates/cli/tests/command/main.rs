@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
 
 mod bench;
+mod bounds;
 mod conformance;
 mod fixtures;
 mod fuzz;
