@@ -64,6 +64,7 @@ const BENCH_EXAMPLES: &str = "Examples:
   warpline bench                                  all workloads, about a gigagas each
   warpline bench swaps-hot nft-mint --threads 2   two of them on two threads
   warpline bench --txs 1000 --json rows.json      smaller blocks, results to a file
+  warpline bench swaps-hot --mode sequential      one side alone, with the peak of memory
 
 Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable arguments.";
 
@@ -136,6 +137,10 @@ pub(crate) struct BenchArgs {
     /// Repeat each execution at least this often and report medians.
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
+    /// What to execute. One way alone is compared with nothing; of one workload, the table then
+    /// has the peak of memory.
+    #[arg(long, value_enum, default_value_t = Mode::Compare)]
+    pub(crate) mode: Mode,
     /// Write the results as JSON to a file, or to standard output instead of the table.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
@@ -197,7 +202,7 @@ impl EngineArgs {
     }
 }
 
-/// What `replay` executes.
+/// What `replay` and `bench` execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// Both ways, and compare the whole outputs.

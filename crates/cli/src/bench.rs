@@ -1,9 +1,8 @@
 //! `warpline bench`: generated workloads, measured.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use warpline_engine::{Engine, EngineConfig, Ethereum, Strategy};
+use warpline_primitives::{BlockOutput, StateSource, WorkCounts};
 use warpline_workloads::{Size, Workload, generate};
 
 use crate::{
@@ -11,6 +10,7 @@ use crate::{
     args::{BenchArgs, Mode},
     json::{BenchReport, BenchRow, Target},
     measure::{Subject, ms},
+    memory::Watch,
     table::{BAD, Printer, STRONG, Styled, complain, factor, millis},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let engine =
         Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(args.engine.threads()))?;
     let titles = format!(
-        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}",
+        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>8}",
         "workload",
         "txs",
         "seq ms",
@@ -37,7 +37,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
         "noise",
         "Ggas/s",
         "re-exec",
-        "valid."
+        "valid.",
+        "peak MiB"
     );
     printer.line(Styled(STRONG, titles))?;
     let chosen = if args.workloads.is_empty() { &Workload::ALL[..] } else { &args.workloads };
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-/// Compares all outputs once, then measures.
+/// Executes once each way, comparing all outputs where that is the mode, then measures.
 fn measure(
     engine: &Engine<Ethereum>,
     workload: Workload,
@@ -75,53 +76,77 @@ fn measure(
     let engine = engine.with_vm(Ethereum::new(generated.chain));
     let subject = Subject { engine: &engine, block: &generated.block, state: &generated.state };
 
-    let reference = engine.execute_reference(&generated.block, &generated.state)?;
+    // What another side or another workload left to the allocator would be counted.
+    let alone = args.mode != Mode::Compare && args.workloads.len() == 1;
+    let watch = if alone { Watch::start() } else { None };
+    let (gas, work) = match args.mode {
+        Mode::Compare => compared(&subject)?,
+        Mode::Parallel => counts(&subject.once(Strategy::Auto)?.output),
+        Mode::Sequential => counts(&subject.once(Strategy::Sequential)?.output),
+    };
+    let medians = subject.repeatedly(args.repeat, args.mode)?;
+    let memory = watch.and_then(Watch::stop);
+
+    #[expect(clippy::cast_precision_loss, reason = "gas is far below 2^52")]
+    let gigagas = gas as f64 / 1e9;
+    let fastest = medians.parallel.or(medians.sequential).unwrap_or_default();
+    Ok(BenchRow {
+        workload: workload.name(),
+        txs: generated.block.transactions.len(),
+        gas,
+        threads: engine.threads(),
+        sequential_ms: medians.sequential.map(ms),
+        parallel_ms: medians.parallel.map(ms),
+        again_ms: medians.again.map(ms),
+        parallel_1_ms: medians.parallel_1.map(ms),
+        revm_ms: medians.revm.map(ms),
+        cpu_ms: medians.cpu.map(ms),
+        resident_mib: memory.map(|memory| memory.resident_mib),
+        peak_mib: memory.map(|memory| memory.peak_mib),
+        width: work.width,
+        speedup: medians.speedup(),
+        noise: medians.noise(),
+        ggas_per_s: gigagas / fastest.as_secs_f64(),
+        executions: work.executions,
+        reexecutions: work.reexecutions,
+        validations: work.validations,
+    })
+}
+
+/// Executes all ways there are and compares the outputs. Returns the counts of the parallel one.
+fn compared<S: StateSource>(subject: &Subject<'_, S>) -> anyhow::Result<(u64, WorkCounts)>
+where
+    S::Error: 'static,
+{
+    let reference = subject.engine.execute_reference(subject.block, subject.state)?;
     let sequential = subject.once(Strategy::Sequential)?.output;
     reference.compare(&sequential).context("sequential differs from plain revm")?;
     let parallel = subject.once(Strategy::Auto)?.output;
     reference.compare(&parallel).context("parallel differs from plain revm")?;
+    Ok(counts(&parallel))
+}
 
-    let medians = subject.repeatedly(args.repeat, Mode::Compare)?;
-    let time = |median: Option<Duration>| median.unwrap_or_default();
-    let seconds = time(medians.parallel).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "gas is far below 2^52")]
-    let gigagas = parallel.gas_used as f64 / 1e9;
-    Ok(BenchRow {
-        workload: workload.name(),
-        txs: generated.block.transactions.len(),
-        gas: parallel.gas_used,
-        threads: engine.threads(),
-        sequential_ms: ms(time(medians.sequential)),
-        parallel_ms: ms(time(medians.parallel)),
-        again_ms: ms(time(medians.again)),
-        parallel_1_ms: ms(time(medians.parallel_1)),
-        revm_ms: ms(time(medians.revm)),
-        cpu_ms: ms(time(medians.cpu)),
-        width: parallel.work.width,
-        speedup: medians.speedup().unwrap_or_default(),
-        noise: medians.noise().unwrap_or_default(),
-        ggas_per_s: gigagas / seconds,
-        executions: parallel.work.executions,
-        reexecutions: parallel.work.reexecutions,
-        validations: parallel.work.validations,
-    })
+/// The gas used, and the work it took.
+const fn counts(output: &BlockOutput) -> (u64, WorkCounts) {
+    (output.gas_used, output.work)
 }
 
 fn print(printer: &Printer, row: &BenchRow) -> std::io::Result<()> {
-    let speedup = factor(Some(row.speedup));
-    let style = if row.speedup < 1.0 { BAD } else { STRONG };
+    let style = if row.speedup.is_some_and(|speedup| speedup < 1.0) { BAD } else { STRONG };
+    let peak = row.peak_mib.map_or_else(|| "-".to_owned(), |peak| format!("{peak:.0}"));
     printer.line(format_args!(
-        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7.2} {:>7} {:>7}",
+        "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7.2} {:>7} {:>7} {:>8}",
         row.workload,
         row.txs,
-        millis(Some(row.sequential_ms)),
-        millis(Some(row.parallel_ms)),
-        millis(Some(row.parallel_1_ms)),
-        millis(Some(row.revm_ms)),
-        Styled(style, speedup),
-        factor(Some(row.noise)),
+        millis(row.sequential_ms),
+        millis(row.parallel_ms),
+        millis(row.parallel_1_ms),
+        millis(row.revm_ms),
+        Styled(style, factor(row.speedup)),
+        factor(row.noise),
         row.ggas_per_s,
         row.reexecutions,
         row.validations,
+        peak,
     ))
 }

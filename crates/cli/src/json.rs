@@ -223,22 +223,25 @@ pub(crate) struct BenchReport {
     pub(crate) rows: Vec<BenchRow>,
 }
 
-/// One workload. Times are medians in milliseconds.
+/// One workload. Times are medians in milliseconds, null where a side was not run.
 #[derive(Debug, Serialize)]
 pub(crate) struct BenchRow {
     pub(crate) workload: &'static str,
     pub(crate) txs: usize,
     pub(crate) gas: u64,
     pub(crate) threads: usize,
-    pub(crate) sequential_ms: f64,
-    pub(crate) parallel_ms: f64,
-    pub(crate) again_ms: f64,
-    pub(crate) parallel_1_ms: f64,
-    pub(crate) revm_ms: f64,
-    pub(crate) cpu_ms: f64,
+    pub(crate) sequential_ms: Option<f64>,
+    pub(crate) parallel_ms: Option<f64>,
+    pub(crate) again_ms: Option<f64>,
+    pub(crate) parallel_1_ms: Option<f64>,
+    pub(crate) revm_ms: Option<f64>,
+    pub(crate) cpu_ms: Option<f64>,
+    /// Memory before the first execution and at most; only of one side and one workload.
+    pub(crate) resident_mib: Option<f64>,
+    pub(crate) peak_mib: Option<f64>,
     pub(crate) width: usize,
-    pub(crate) speedup: f64,
-    pub(crate) noise: f64,
+    pub(crate) speedup: Option<f64>,
+    pub(crate) noise: Option<f64>,
     pub(crate) ggas_per_s: f64,
     pub(crate) executions: u64,
     pub(crate) reexecutions: u64,

@@ -7,6 +7,7 @@ mod conformance;
 mod fuzz;
 mod json;
 mod measure;
+mod memory;
 mod replay;
 mod table;
 

@@ -1,5 +1,7 @@
 //! `warpline bench`.
 
+use serde_json::Value;
+
 use crate::{json, keys, stderr, stdout, warpline};
 
 #[test]
@@ -20,7 +22,9 @@ fn a_small_workload_has_all_the_documented_fields() {
             "noise",
             "parallel_1_ms",
             "parallel_ms",
+            "peak_mib",
             "reexecutions",
+            "resident_mib",
             "revm_ms",
             "sequential_ms",
             "speedup",
@@ -34,6 +38,32 @@ fn a_small_workload_has_all_the_documented_fields() {
     assert_eq!(row["workload"], "transfers-hot");
     assert_eq!(row["txs"], 50);
     assert_eq!(row["gas"], 50 * 21_000);
+    assert!(row["noise"].is_number(), "{row}");
+    assert_eq!(row["peak_mib"], Value::Null, "whose would it be?");
+}
+
+#[test]
+fn one_side_alone_has_no_other_times_and_its_own_memory() {
+    for (mode, run, other) in [
+        ("parallel", "parallel_ms", "sequential_ms"),
+        ("sequential", "sequential_ms", "parallel_ms"),
+    ] {
+        let args = ["bench", "erc20-hot", "--txs", "50", "--repeat", "1", "--json", "-"];
+        let report = json(&warpline().args(args).args(["--mode", mode]).assert().code(0));
+        let row = &report["rows"][0];
+        assert!(row[run].is_number() && row["ggas_per_s"].is_number(), "{mode}: {row}");
+        for member in [other, "again_ms", "parallel_1_ms", "revm_ms", "speedup", "noise"] {
+            assert_eq!(row[member], Value::Null, "{mode}: {row}");
+        }
+        assert!(row["executions"].as_u64() >= Some(50), "{mode}: {row}");
+        if cfg!(target_os = "linux") {
+            let [resident, peak] =
+                ["resident_mib", "peak_mib"].map(|member| row[member].as_f64().unwrap());
+            assert!(peak >= resident && resident > 1.0, "{mode}: {row}");
+        }
+        let two = json(&warpline().args(args).args(["nft-mint", "--mode", mode]).assert().code(0));
+        assert_eq!(two["rows"][1]["peak_mib"], Value::Null, "the first has left something: {two}");
+    }
 }
 
 #[test]
