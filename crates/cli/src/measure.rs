@@ -83,6 +83,11 @@ impl<S: StateSource> Subject<'_, S> {
                 samples.sequential.push(took);
                 shortest = shortest.min(took);
             }
+            if mode == Mode::Compare {
+                // Where the parallel side stands: directly after a sequential execution. After a
+                // parallel one it would be slower, and the noise have a part that no speed-up has.
+                samples.again.push(self.once(Strategy::Sequential)?.took);
+            }
             if in_parallel {
                 let cpu = ProcessTime::now();
                 let took = self.once(Strategy::Auto)?.took;
@@ -91,7 +96,6 @@ impl<S: StateSource> Subject<'_, S> {
                 shortest = shortest.min(took);
             }
             if mode == Mode::Compare {
-                samples.again.push(self.once(Strategy::Sequential)?.took);
                 samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
                 let start = Instant::now();
                 let output = self.engine.execute_reference(self.block, self.state)?;
