@@ -77,7 +77,7 @@ pub use integration::{
 };
 pub use pool::PoolError;
 pub use vm::{
-    BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf, Ethereum,
-    EvmOf, ExecutorSpec, HaltOf, PrecompilesOf, Receipts, RevmSource, SystemContractMissing,
-    Transacted,
+    BalanceUse, BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory,
+    EnvOf, ErrorOf, Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts,
+    RevmSource, SystemContractMissing, Transacted,
 };

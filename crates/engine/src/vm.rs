@@ -3,6 +3,8 @@
 //! The scheduler, the memory and the commit know transactions as indices and state as values;
 //! everything that knows what a transaction *is* stands behind [`BlockVm`].
 
+mod account_id;
+mod balance;
 mod changes;
 mod code;
 mod database;
@@ -21,10 +23,12 @@ use revm::{
 };
 use warpline_primitives::{Account, RecoveredBlock};
 
+pub(crate) use account_id::{account_id, name_of};
+pub use balance::{BalanceUse, BalanceUses};
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
 pub(crate) use code::{CodeCache, OwnCodes, analysed};
 pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
-pub(crate) use eip7610::{account_id, must_ask, name_of};
+pub(crate) use eip7610::must_ask;
 pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
 pub(crate) use ethereum::{
     Overwritten, WithoutDao, dao_change, is_dao_block, post_block, pre_block, rules_of,
@@ -58,6 +62,15 @@ pub struct Transacted<H> {
     /// The beneficiary's fee in wei where it is *not* part of [`state`](Self::state); `None` where
     /// it is (or where the chain pays no fee at all).
     pub deferred_fee: Option<U256>,
+}
+
+/// An executed transaction, and what it found out about the balances that it met.
+#[derive(Debug)]
+pub struct Noted<H> {
+    /// What it came to.
+    pub transacted: Transacted<H>,
+    /// On which balances of the accounts in its journal that rests.
+    pub balances: BalanceUses,
 }
 
 /// Why a transaction could not be executed: it breaks a rule, or else the virtual machine is broken.
@@ -145,6 +158,23 @@ pub trait BlockVm: Clone + std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Transacted<HaltOf<Self>>, ErrorOf<Self, DB>> {
         let outcome = evm.transact_raw(tx)?;
         Ok(Transacted { result: outcome.result, state: outcome.state, deferred_fee: None })
+    }
+
+    /// Executes a transaction as [`transact`](Self::transact) does, and says what it found out about
+    /// the balances that it met.
+    ///
+    /// The default says that it may have looked at all of them, which is right for any chain. See
+    /// [`DeferringEvm::transact_noting`] for how to say more, where nothing but the rules of
+    /// Ethereum looks at balances.
+    ///
+    /// # Errors
+    /// As [`transact`](Self::transact).
+    fn transact_noting<DB: Database>(
+        &self,
+        evm: &mut EvmOf<Self, DB>,
+        tx: <Self::Factory as EvmFactory>::Tx,
+    ) -> Result<Noted<HaltOf<Self>>, ErrorOf<Self, DB>> {
+        Ok(Noted { transacted: self.transact(evm, tx)?, balances: BalanceUses::default() })
     }
 
     /// Takes back the journal of an executed transaction, for the next one to use the memory of.

@@ -17,7 +17,7 @@ use revm::{
 use warpline_primitives::RecoveredBlock;
 
 use crate::{
-    BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Transacted,
+    BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Noted, Transacted,
     vm::{post_block, pre_block, rules_of},
 };
 
@@ -86,6 +86,14 @@ where
         tx: TxEnv,
     ) -> Result<Transacted<HaltReason>, EVMError<DB::Error>> {
         evm.transact_deferring(tx)
+    }
+
+    fn transact_noting<DB: Database>(
+        &self,
+        evm: &mut DeferringEvm<DB>,
+        tx: TxEnv,
+    ) -> Result<Noted<HaltReason>, EVMError<DB::Error>> {
+        evm.transact_noting(tx)
     }
 
     fn receipt(&self, _: &Recovered<T>, result: ExecutionResult<HaltReason>) -> Executed {

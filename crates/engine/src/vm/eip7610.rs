@@ -13,27 +13,13 @@ use revm::{
     handler::{EvmTr, FrameResult, ItemOrResult},
     interpreter::{CreateInputs, FrameInput, interpreter_action::FrameInit},
     primitives::{KECCAK_EMPTY, constants::CALL_STACK_LIMIT},
-    state::AccountId,
 };
 use warpline_primitives::Account;
 
-use super::evm::Inner;
-
-/// The mark: the highest bit of an account's id.
-const HAS_STORAGE: u32 = 1 << 31;
-
-/// The id of the account that our memory calls `name`, marked if it has storage.
-pub(crate) fn account_id(name: u32, has_storage: bool) -> Option<AccountId> {
-    let mark = if has_storage { HAS_STORAGE } else { 0 };
-    AccountId::new((name & !HAS_STORAGE | mark) as usize)
-}
-
-/// What our memory calls the account with this id.
-pub(crate) fn name_of(id: AccountId) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "made from a u32 in `account_id`")]
-    let id = id.get() as u32;
-    id & !HAS_STORAGE
-}
+use super::{
+    account_id::{self, Mark},
+    evm::Inner,
+};
 
 /// Whether only its storage can keep a contract from being created at `account`.
 pub(crate) fn must_ask(account: &Account) -> bool {
@@ -79,7 +65,7 @@ fn occupied<DB: Database, I>(
     let address = inputs.created_address(caller.nonce);
     // revm loads it next.
     let info = &journal.load_account(address)?.data.info;
-    let marked = info.account_id.is_some_and(|id| id.get() & HAS_STORAGE as usize != 0);
+    let marked = info.account_id.is_some_and(|id| account_id::has(id, Mark::HasStorage));
     let looks_free = info.nonce == 0 && info.code_hash == KECCAK_EMPTY;
     Ok((marked && looks_free).then_some(address))
 }

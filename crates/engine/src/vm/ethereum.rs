@@ -35,7 +35,7 @@ use warpline_chain::ChainSpec;
 use warpline_primitives::{Account, Receipt, RecoveredBlock, Transaction};
 
 use super::{
-    BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Transacted, account_of,
+    BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Noted, Transacted, account_of,
     eip1283,
 };
 
@@ -107,6 +107,14 @@ impl BlockVm for Ethereum {
         tx: TxEnv,
     ) -> Result<Transacted<HaltReason>, EVMError<DB::Error>> {
         evm.transact_deferring(tx)
+    }
+
+    fn transact_noting<DB: Database>(
+        &self,
+        evm: &mut DeferringEvm<DB>,
+        tx: TxEnv,
+    ) -> Result<Noted<HaltReason>, EVMError<DB::Error>> {
+        evm.transact_noting(tx)
     }
 
     fn recycle<DB: Database>(&self, evm: &mut DeferringEvm<DB>, state: EvmState) {

@@ -6,7 +6,7 @@
 //! it up. A transaction that did load the beneficiary is credited inside, exactly as revm does:
 //! it has read the balance, so its result holds the balance.
 
-use std::cell::Cell;
+use std::{cell::Cell, marker::PhantomData};
 
 use alloy_evm::{Database, Evm, EvmEnv, EvmFactory, eth::EthEvmContext};
 use alloy_primitives::{Address, Bytes, U256};
@@ -30,7 +30,7 @@ use revm::{
     state::EvmState,
 };
 
-use super::{Transacted, eip1283, eip7610};
+use super::{BalanceUses, Noted, Transacted, balance, balance::Payers, eip1283, eip7610};
 
 pub(super) type Inner<DB, I> = RevmEvm<
     EthEvmContext<DB>,
@@ -44,6 +44,8 @@ pub(super) type Inner<DB, I> = RevmEvm<
 pub struct DeferringEvm<DB: Database, I = NoOpInspector> {
     inner: Inner<DB, I>,
     inspect: bool,
+    /// Whether the instructions say which balances were seen.
+    notes: bool,
 }
 
 impl<DB: Database, I> std::fmt::Debug for DeferringEvm<DB, I> {
@@ -66,8 +68,35 @@ impl<DB: Database, I> DeferringEvm<DB, I> {
         &mut self,
         tx: TxEnv,
     ) -> Result<Transacted<HaltReason>, EVMError<DB::Error>> {
+        self.run(tx, None)
+    }
+
+    /// As [`transact_deferring`](Self::transact_deferring), and says what the transaction found out
+    /// about balances.
+    ///
+    /// Only of accounts to which the database gave ids is there more to say than that the outcome
+    /// may rest on them. Ids are below 2³⁰: the bits above are used for notes, and are left set in the
+    /// accounts of the journal.
+    ///
+    /// # Errors
+    /// As [`Evm::transact_raw`].
+    pub fn transact_noting(&mut self, tx: TxEnv) -> Result<Noted<HaltReason>, EVMError<DB::Error>> {
+        if !self.notes {
+            balance::install(&mut self.inner.instruction, &self.inner.ctx);
+            self.notes = true;
+        }
+        let mut payers = Payers::default();
+        let transacted = self.run(tx, Some(&mut payers))?;
+        Ok(Noted { transacted, balances: BalanceUses::new(&self.inner.ctx, payers) })
+    }
+
+    fn run(
+        &mut self,
+        tx: TxEnv,
+        payers: Option<&mut Payers>,
+    ) -> Result<Transacted<HaltReason>, EVMError<DB::Error>> {
         self.inner.ctx.set_tx(tx);
-        let mut handler = DeferFees { evm: std::marker::PhantomData, fee: Cell::new(None) };
+        let mut handler = DeferFees { evm: PhantomData, fee: Cell::new(None), payers };
         let result = handler.run(&mut self.inner);
         // Taken on failure too, or what was loaded would leak into the next transaction.
         let state = self.inner.ctx.journal_mut().finalize();
@@ -88,12 +117,28 @@ const MOST_RECYCLED: usize = 64;
 
 /// revm's mainnet handler, except for who is paid when and for what a contract may not be created
 /// over.
-struct DeferFees<EVM> {
-    evm: std::marker::PhantomData<EVM>,
+struct DeferFees<'p, EVM> {
+    evm: PhantomData<EVM>,
     fee: Cell<Option<U256>>,
+    /// Who paid within the transaction, where that is asked for.
+    payers: Option<&'p mut Payers>,
 }
 
-impl<DB: Database, I> Handler for DeferFees<Inner<DB, I>> {
+impl<DB: Database, I> DeferFees<'_, Inner<DB, I>> {
+    /// Begins a frame; `None` where it is now running.
+    fn begin(
+        &mut self,
+        evm: &mut Inner<DB, I>,
+        init: FrameInit,
+    ) -> Result<Option<FrameResult>, EVMError<DB::Error>> {
+        if let Some(payers) = &mut self.payers {
+            payers.note(&mut evm.ctx, &init);
+        }
+        eip7610::init_frame(evm, init)
+    }
+}
+
+impl<DB: Database, I> Handler for DeferFees<'_, Inner<DB, I>> {
     type Evm = Inner<DB, I>;
     type Error = EVMError<DB::Error>;
     type HaltReason = HaltReason;
@@ -103,12 +148,12 @@ impl<DB: Database, I> Handler for DeferFees<Inner<DB, I>> {
         evm: &mut Self::Evm,
         first: FrameInit,
     ) -> Result<FrameResult, Self::Error> {
-        if let Some(result) = eip7610::init_frame(evm, first)? {
+        if let Some(result) = self.begin(evm, first)? {
             return Ok(result);
         }
         loop {
             let result = match evm.frame_run()? {
-                ItemOrResult::Item(init) => match eip7610::init_frame(evm, init)? {
+                ItemOrResult::Item(init) => match self.begin(evm, init)? {
                     Some(result) => result,
                     None => continue,
                 },
@@ -246,7 +291,7 @@ impl DeferringEvmFactory {
         if nets_stores {
             eip1283::install(&mut inner.instruction);
         }
-        DeferringEvm { inner, inspect }
+        DeferringEvm { inner, inspect, notes: false }
     }
 }
 
