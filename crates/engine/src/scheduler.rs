@@ -18,7 +18,7 @@
 
 mod conflict;
 mod dependency;
-mod share;
+mod portion;
 mod status;
 mod wait;
 
@@ -38,7 +38,7 @@ use crate::{
 pub(crate) use conflict::{Classes, Conflicts};
 pub(crate) use dependency::Freed;
 use dependency::Waiters;
-pub(crate) use share::{Forecast, Share};
+pub(crate) use portion::{Forecast, Portion};
 pub(crate) use status::CommitClaim;
 use status::Status;
 
@@ -165,21 +165,21 @@ impl Scheduler {
 
     // Execution.
 
-    /// The next transaction for the owner of `share` to look at, if any.
-    pub(crate) fn next(&self, share: &mut Share, forecast: &impl Forecast) -> Option<u32> {
-        let next = self.next_in_order(share, forecast)?;
+    /// The next transaction for the owner of `portion` to look at, if any.
+    pub(crate) fn next(&self, portion: &mut Portion, forecast: &impl Forecast) -> Option<u32> {
+        let next = self.next_in_order(portion, forecast)?;
         if !self.hooks.spuriously(Site::Next, next) {
             return Some(next);
         }
         let mut others = Freed::from_slice(&[next]);
         let ahead = 1..self.hooks.look_ahead(next);
-        others.extend(ahead.map_while(|_| self.next_in_order(share, forecast)));
+        others.extend(ahead.map_while(|_| self.next_in_order(portion, forecast)));
         let last = others.pop();
         self.push(others);
         last
     }
 
-    fn next_in_order(&self, share: &mut Share, forecast: &impl Forecast) -> Option<u32> {
+    fn next_in_order(&self, portion: &mut Portion, forecast: &impl Forecast) -> Option<u32> {
         if self.ready_len.load(Acquire) > 0 {
             let mut ready = self.ready.lock();
             let next = ready.pop();
@@ -189,12 +189,12 @@ impl Scheduler {
             }
         }
         loop {
-            while let Some((tx, dependency)) = share.next() {
+            while let Some((tx, dependency)) = portion.next() {
                 if !self.is_held_back(tx, dependency) {
                     return Some(tx);
                 }
             }
-            share.take(self.take_batch(forecast)?, forecast);
+            portion.take(self.take_batch(forecast)?, forecast);
         }
     }
 
@@ -384,16 +384,16 @@ pub(crate) struct CommitRole<'s> {
 impl CommitRole<'_> {
     /// Takes the next transaction in line; `None` at the end of the block, or to give the role back.
     ///
-    /// With `share`, what another worker took is left to that one, which has it in its caches and
+    /// With `portion`, what another worker took is left to that one, which has it in its caches and
     /// looks after each execution; but not what was held back, which nobody is about to start.
-    pub(crate) fn begin(&self, share: Option<&mut Share>) -> Option<(u32, CommitClaim)> {
+    pub(crate) fn begin(&self, portion: Option<&mut Portion>) -> Option<(u32, CommitClaim)> {
         let next = self.scheduler.committed();
         if self.scheduler.hooks.spuriously(Site::BeginCommit, next) {
             return None;
         }
         let slot = self.scheduler.slots.get(next as usize)?;
-        if let Some(share) = share
-            && !share.contains(next)
+        if let Some(portion) = portion
+            && !portion.contains(next)
             && !self.takes_next.get()
             && !(slot.status.is_pending() && slot.waiters.is_enrolled())
         {

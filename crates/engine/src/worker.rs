@@ -11,7 +11,7 @@ use crate::{
     execute::{Committed, Done, Run, version_of},
     hooks::Site,
     memory::Version,
-    scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY, Share},
+    scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY, Portion},
     sync::Mutex,
     vm::{
         BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
@@ -37,7 +37,7 @@ pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
     run: &'r Run<'r, V, S>,
     committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
     evm: EvmOf<V, WorkerDb<'r, S>>,
-    share: Share,
+    portion: Portion,
     suspects: Vec<Version>,
     counts: WorkCounts,
 }
@@ -49,8 +49,15 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
         index: usize,
     ) -> Self {
-        let (share, suspects) = (Share::default(), Vec::new());
-        Self { run, committed, evm: run.evm(index), share, suspects, counts: WorkCounts::default() }
+        let (portion, suspects) = (Portion::default(), Vec::new());
+        Self {
+            run,
+            committed,
+            evm: run.evm(index),
+            portion,
+            suspects,
+            counts: WorkCounts::default(),
+        }
     }
 
     /// Works until the block is done or called off, and returns what it did.
@@ -65,15 +72,15 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 scheduler.halt();
                 break;
             }
-            if self.share.contains(scheduler.committed()) && self.commit(true) {
+            if self.portion.contains(scheduler.committed()) && self.commit(true) {
                 continue;
             }
-            let tx = mine.take().or_else(|| scheduler.next(&mut self.share, &self.run.plan));
+            let tx = mine.take().or_else(|| scheduler.next(&mut self.portion, &self.run.plan));
             match tx {
                 // What is next in line is better executed once and for all.
                 Some(tx)
                     if tx == scheduler.committed()
-                        && self.share.contains(tx)
+                        && self.portion.contains(tx)
                         && self.commit(true) => {}
                 Some(tx) => mine = self.look_at(tx),
                 None if self.commit(false) => {}
@@ -83,7 +90,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         self.counts
     }
 
-    /// Commits what can be committed, unless somebody else does: of this worker's `own` share, or
+    /// Commits what can be committed, unless somebody else does: of this worker's `own` portion, or
     /// all. Returns whether it held the commit role.
     fn commit(&mut self, own: bool) -> bool {
         let scheduler = &self.run.scheduler;
@@ -279,8 +286,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 scheduler.halt();
                 return Ok(());
             }
-            let share = own.then_some(&mut self.share);
-            let Some((tx, claim)) = role.begin(share) else { return Ok(()) };
+            let portion = own.then_some(&mut self.portion);
+            let Some((tx, claim)) = role.begin(portion) else { return Ok(()) };
             let keep = match claim {
                 CommitClaim::Busy => return Ok(()),
                 CommitClaim::Pending => false,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Forecast, NO_DEPENDENCY, Scheduler, Share};
+use super::{Forecast, NO_DEPENDENCY, Portion, Scheduler};
 
 /// Batches of so many transactions, and what each of them waits for; nothing beyond the end.
 pub(super) struct Given<'d>(pub(super) u32, pub(super) &'d [u32]);
@@ -19,5 +19,5 @@ impl Forecast for Given<'_> {
 
 /// What a worker is given that takes one at a time and waits for nothing.
 pub(super) fn next(scheduler: &Scheduler) -> Option<u32> {
-    scheduler.next(&mut Share::default(), &Given(1, &[]))
+    scheduler.next(&mut Portion::default(), &Given(1, &[]))
 }

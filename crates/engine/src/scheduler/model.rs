@@ -41,9 +41,9 @@ fn executes_until(
 ) -> thread::JoinHandle<()> {
     let scheduler = Arc::clone(scheduler);
     thread::spawn(move || {
-        let mut share = Share::default();
+        let mut portion = Portion::default();
         loop {
-            match scheduler.next(&mut share, &given) {
+            match scheduler.next(&mut portion, &given) {
                 Some(tx) if scheduler.claim(tx) || scheduler.claim_suspect(tx) => {
                     let freed = scheduler.finish(tx).unwrap_or_else(|| scheduler.finish_anyway(tx));
                     scheduler.push(freed);

@@ -23,9 +23,9 @@ fn transactions_are_handed_out_in_order_and_once() {
 #[test]
 fn a_dependent_transaction_is_held_back_until_the_other_was_executed() {
     let scheduler = scheduler(3);
-    let (mut share, given) = (Share::default(), Given(2, &[NO_DEPENDENCY, 0]));
-    assert_eq!(scheduler.next(&mut share, &given), Some(0));
-    assert_eq!(scheduler.next(&mut share, &given), Some(2), "1 waits for 0");
+    let (mut portion, given) = (Portion::default(), Given(2, &[NO_DEPENDENCY, 0]));
+    assert_eq!(scheduler.next(&mut portion, &given), Some(0));
+    assert_eq!(scheduler.next(&mut portion, &given), Some(2), "1 waits for 0");
     assert_eq!(execute(&scheduler, 0).as_slice(), [1]);
 }
 
@@ -92,7 +92,7 @@ fn the_commit_role_is_held_by_one_and_goes_in_order() {
 fn what_another_worker_took_is_left_to_it_unless_it_was_held_back() {
     let scheduler = scheduler(6);
     let given = Given(2, &[NO_DEPENDENCY, NO_DEPENDENCY, NO_DEPENDENCY, NO_DEPENDENCY, 3, 2]);
-    let (mut mine, mut other) = (Share::default(), Share::default());
+    let (mut mine, mut other) = (Portion::default(), Portion::default());
     assert_eq!(scheduler.next(&mut mine, &given), Some(0));
     assert_eq!(scheduler.next(&mut other, &given), Some(2));
     let role = scheduler.try_enter_commit().expect("nobody else is there");

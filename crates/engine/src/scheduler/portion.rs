@@ -14,7 +14,7 @@ pub(crate) trait Forecast {
 
 /// The transactions that a worker took, batch by batch.
 #[derive(Debug, Default)]
-pub(crate) struct Share {
+pub(crate) struct Portion {
     /// Those of the last batch that it did not look at.
     rest: Range<u32>,
     /// What those wait for, the next one last.
@@ -23,7 +23,7 @@ pub(crate) struct Share {
     batches: VecDeque<Range<u32>>,
 }
 
-impl Share {
+impl Portion {
     /// The next of the batch, and what it waits for.
     pub(super) fn next(&mut self) -> Option<(u32, u32)> {
         self.rest.next().zip(self.dependencies.pop())
@@ -38,7 +38,7 @@ impl Share {
         self.rest = batch;
     }
 
-    /// Whether `tx`, next in line for the commit, is part of this share.
+    /// Whether `tx`, next in line for the commit, is part of this portion.
     pub(crate) fn contains(&mut self, tx: u32) -> bool {
         while self.batches.pop_front_if(|batch| batch.end <= tx).is_some() {}
         self.batches.front().is_some_and(|batch| batch.contains(&tx))
