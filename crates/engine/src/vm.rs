@@ -5,6 +5,7 @@
 
 mod account_id;
 mod balance;
+mod bloom;
 mod changes;
 mod code;
 mod database;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use alloy_consensus::{Receipt as ConsensusReceipt, TxType, transaction::Recovered};
+use alloy_consensus::{
+    Receipt as ConsensusReceipt, ReceiptWithBloom, TxType, transaction::Recovered,
+};
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
     eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7685::Requests,
@@ -36,7 +38,7 @@ use warpline_primitives::{Account, Receipt, RecoveredBlock, Transaction};
 
 use super::{
     BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, Noted, Transacted, account_of,
-    eip1283,
+    bloom::bloom_of, eip1283,
 };
 
 /// Ethereum under a [`ChainSpec`].
@@ -127,7 +129,8 @@ impl BlockVm for Ethereum {
             cumulative_gas_used: 0,
             logs: result.into_logs(),
         };
-        envelope(tx.tx_type(), receipt)
+        let logs_bloom = bloom_of(&receipt.logs);
+        envelope(tx.tx_type(), ReceiptWithBloom { receipt, logs_bloom })
     }
 
     fn encoded_len(&self, tx: &Recovered<Transaction>) -> usize {
@@ -280,9 +283,8 @@ pub(super) fn env_of(spec: &ChainSpec, block: &RecoveredBlock) -> EvmEnv {
     env
 }
 
-/// The receipt with its bloom, in the envelope of its transaction's type.
-pub(super) fn envelope(tx_type: TxType, receipt: ConsensusReceipt) -> Receipt {
-    let receipt = receipt.with_bloom();
+/// The receipt in the envelope of its transaction's type.
+pub(super) fn envelope(tx_type: TxType, receipt: ReceiptWithBloom) -> Receipt {
     match tx_type {
         TxType::Legacy => Receipt::Legacy(receipt),
         TxType::Eip2930 => Receipt::Eip2930(receipt),

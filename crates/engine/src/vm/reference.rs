@@ -140,7 +140,7 @@ impl ReceiptBuilder for Receipts {
             cumulative_gas_used: ctx.cumulative_gas_used,
             logs: ctx.result.into_logs(),
         };
-        super::ethereum::envelope(ctx.tx_type, receipt)
+        super::ethereum::envelope(ctx.tx_type, receipt.with_bloom())
     }
 }
 
