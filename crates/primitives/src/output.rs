@@ -15,7 +15,7 @@ pub type Receipt = ReceiptEnvelope;
 /// How much work an execution took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkCounts {
-    /// Runs of the virtual machine on transactions, aborted ones included.
+    /// Runs of the virtual machine on transactions, those included that are aborted or only read ahead.
     pub executions: u64,
     /// Those beyond the first of each transaction.
     pub reexecutions: u64,
@@ -23,7 +23,7 @@ pub struct WorkCounts {
     pub most_executions: u64,
     /// Checks of a transaction's reads against the committed state.
     pub validations: u64,
-    /// Workers that took part.
+    /// Workers that ran at once.
     pub width: usize,
 }
 

@@ -29,6 +29,7 @@ mod builds;
 mod case;
 mod check;
 mod integration;
+mod latency;
 mod lists;
 mod outcome;
 mod source;
@@ -43,6 +44,7 @@ pub use integration::{
     OurFactory, Ran, RevmState, assert_same_bundle, execute_with_alloy, execution_ctx, our_factory,
     revm_state, take_bundle,
 };
+pub use latency::{LatentSource, MAX_OUTSTANDING};
 pub use outcome::{Outcome, full_state};
 pub use source::{FailingSource, PanickingSource, ReadFailed, SlowSource};
 pub use tx::{Key, Tx};
