@@ -12,13 +12,22 @@ use crate::{AccessListMode, Cancellation};
 pub struct EngineConfig {
     /// Threads that may run at once, the caller's included; 0 for one a core. Default: 0.
     pub threads: usize,
+    /// Reads of the parent state that may be outstanding at once. Default: 0.
+    ///
+    /// No more than `threads` is for states that answer at once, as memory does: a worker that reads
+    /// waits. More is for slow ones. While a read is under way, another transaction is executed
+    /// instead; what a transaction is going to read is guessed and asked for ahead; and small blocks are
+    /// executed in parallel, too. It takes as many threads, of which no more than
+    /// [`threads`](Self::threads) run and the others are blocked in reads. The source is then asked
+    /// for things that the block turns out not to need.
+    pub read_depth: usize,
     /// Analysed code kept across blocks, in bytes. Default: 256 MiB.
     pub code_cache_bytes: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { threads: 0, code_cache_bytes: 256 << 20 }
+        Self { threads: 0, read_depth: 0, code_cache_bytes: 256 << 20 }
     }
 }
 
@@ -26,6 +35,12 @@ impl EngineConfig {
     /// The default with this many threads; 0 for one a core.
     pub fn with_threads(threads: usize) -> Self {
         Self { threads, ..Self::default() }
+    }
+
+    /// This configuration with so many reads outstanding; see [`read_depth`](Self::read_depth).
+    pub const fn read_depth(mut self, reads: usize) -> Self {
+        self.read_depth = reads;
+        self
     }
 }
 

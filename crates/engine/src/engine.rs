@@ -65,9 +65,9 @@ impl<V: BlockVm> Engine<V> {
     /// # Errors
     /// When the worker threads cannot be started.
     pub fn new(vm: V, config: EngineConfig) -> Result<Self, PoolError> {
-        let pool = Pool::new(config.threads)?;
+        let pool = Pool::new(config.threads, config.read_depth)?;
         let shared = Shared {
-            codes: CodeCache::new(config.code_cache_bytes, pool.threads()),
+            codes: CodeCache::new(config.code_cache_bytes, pool.workers()),
             pool,
             memories: Mutex::default(),
         };
@@ -210,7 +210,7 @@ impl<V: BlockVm> Engine<V> {
         sinks: Sinks<'_>,
         admission: Admission,
     ) -> Ended<V, S> {
-        match plan(job.block, strategy, self.threads()) {
+        match plan(job.block, strategy, self.pool()) {
             None => sequential::execute(job, sinks, admission),
             Some(plan) => self
                 .with_memory(|resources| execute::execute(job, plan, resources, sinks, admission)),
@@ -231,6 +231,7 @@ impl<V: BlockVm> Engine<V> {
         let width = match strategy {
             Strategy::Sequential => None,
             Strategy::Parallel(width) => Some(width),
+            Strategy::Auto if self.pool().depth().is_some() => Some(self.threads()),
             Strategy::Auto if Plan::is_pointless(job.block) => None,
             Strategy::Auto => Some(self.threads()).filter(|threads| *threads > 1),
         };
@@ -264,16 +265,20 @@ impl<V: BlockVm> Engine<V> {
 }
 
 /// How to execute `block` in parallel, and on how many workers; `None` for sequentially.
-fn plan<T: alloy_consensus::Transaction>(
-    block: &RecoveredBlock<T>,
+fn plan<'b, T: alloy_consensus::Transaction>(
+    block: &'b RecoveredBlock<T>,
     strategy: Strategy,
-    threads: usize,
-) -> Option<(Plan<'_, T>, usize)> {
+    pool: &Pool,
+) -> Option<(Plan<'b, T>, usize)> {
+    // What a block computes is little against what it waits for.
+    let waits = pool.depth().is_some();
     match strategy {
         Strategy::Sequential => None,
+        Strategy::Parallel(width) if waits => Some((Plan::of_slow_reads(block), width)),
+        Strategy::Auto if waits => Some((Plan::of_slow_reads(block), pool.threads())),
         Strategy::Parallel(width) => Some((Plan::new(block, width), width)),
         Strategy::Auto => {
-            let width = threads.min(block.transactions.len());
+            let width = pool.threads().min(block.transactions.len());
             if width < 2 || Plan::is_pointless(block) {
                 return None;
             }

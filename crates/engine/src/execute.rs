@@ -19,7 +19,8 @@ use crate::{
     memory::{AccountRef, Memory, ReadSet, Reader, Version},
     plan::Plan,
     pool::{Pool, panic_message},
-    scheduler::Scheduler,
+    read_ahead,
+    scheduler::{Ahead, Leaving, Permits, Scheduler, Seat},
     sequential::Overlay,
     step::{self, MemoryBelow},
     sync::Mutex,
@@ -153,11 +154,16 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
 ) -> Ended<V, S> {
     let Job { vm, block, rules, .. } = job;
     let transactions = block.transactions.len();
+    let depth = pool.depth().filter(|_| transactions > 0);
+    let useful = if depth.is_some() { usize::MAX } else { transactions.max(1) };
+    let width = width.clamp(1, pool.threads()).min(useful);
+    let workers = depth.unwrap_or(width);
+    let permits = (workers > width).then(|| Permits::new(width, workers, hooks.clone()));
     let run = Run {
         job,
         memory,
         plan,
-        scheduler: Scheduler::new(transactions, hooks),
+        scheduler: Scheduler::new(transactions, hooks, permits),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
         observed: sinks.observer.is_some(),
         listed: sinks.list.listens(),
@@ -165,6 +171,10 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
 
     run.step(0, CommitStep::PreBlock, &mut sinks, |evm| vm.pre_block(evm, block))?;
 
+    if depth.is_some() {
+        let keys = read_ahead::of_block(&job);
+        keys.for_each(|key| run.scheduler.push_ahead(Ahead::Read(key)));
+    }
     let committed = Mutex::new(Committed {
         admission,
         fees: Fees::none(rules.deletes_empty_accounts),
@@ -174,10 +184,11 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
         error: None,
     });
     let counts = Mutex::new(WorkCounts::default());
-    let width = width.clamp(1, pool.threads()).min(transactions.max(1));
-    pool.run(width, || {
+    pool.run(workers, || {
         let work = || {
-            let counted = Worker::new(&run, &committed, pool.index()).work();
+            let seat = run.scheduler.seat();
+            let _leaving = seat.map(Leaving);
+            let counted = Worker::new(&run, &committed, pool.index(), seat).work();
             let mut counts = counts.lock();
             counts.executions += counted.executions;
             counts.validations += counted.validations;
@@ -226,9 +237,26 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
 
 impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
     /// An EVM over this block's memory for the worker at that index of the pool.
-    pub(crate) fn evm(&self, worker: usize) -> EvmOf<V, WorkerDb<'_, S>> {
+    pub(crate) fn evm<'r>(
+        &'r self,
+        worker: usize,
+        seat: Option<Seat<'r>>,
+    ) -> EvmOf<V, WorkerDb<'r, S>> {
         let Job { vm, env, .. } = self.job;
-        vm.factory().create_evm(WorkerDb::new(self, worker), env.clone())
+        vm.factory().create_evm(WorkerDb::new(self, worker, seat), env.clone())
+    }
+
+    /// Another for the same worker, that executes only to read, whether it is the transaction's turn
+    /// or not.
+    pub(crate) fn evm_ahead<'r>(
+        &'r self,
+        worker: usize,
+        seat: Option<Seat<'r>>,
+    ) -> EvmOf<V, WorkerDb<'r, S>> {
+        let Job { vm, env, .. } = self.job;
+        let mut env = env.clone();
+        env.cfg_env.disable_nonce_check = true;
+        vm.factory().create_evm(WorkerDb::new(self, worker, seat), env)
     }
 
     /// Takes back what the transactions from `first` on wrote. No worker is at work any more.

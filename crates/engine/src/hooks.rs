@@ -75,6 +75,13 @@ pub(crate) enum Site {
     Publish,
     /// It is locked and about to be changed.
     Change,
+    /// A transaction that waits for others is to be executed for its reads only. *Spuriously*: it is
+    /// not.
+    ReadAhead,
+    /// A worker is about to read the parent state, and gives its permit up.
+    Leave,
+    /// It has read, and wants a permit.
+    Return,
     /// A worker found nothing to do. *Spuriously*: it looks again at once.
     Park,
     /// It announced that it sleeps.

@@ -54,8 +54,10 @@ mod integration;
 mod memory;
 #[cfg(all(test, feature = "model"))]
 mod model;
+mod parent;
 mod plan;
 mod pool;
+mod read_ahead;
 mod scheduler;
 mod sequential;
 mod step;

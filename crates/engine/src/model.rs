@@ -17,12 +17,13 @@
 //! accounts; what an earlier execution wrote left in place; a claim of a pending or a suspected
 //! transaction that is not atomic; suspicion lost when an execution ends; a list that is not closed
 //! by execution or commit, frees nobody, forgets to let its members go or does so before it read
-//! where it goes on.
+//! where it goes on; a permit given up without a call, a call that is not answered, no last look before
+//! a worker rests.
 //!
 //! They do not notice what costs time only: values under revision that are used (the commit
-//! compares), a list that is not opened again, readers that are not named, two holders of the commit
-//! role (they take turns at the lock of what is committed). Nor do they notice a missing fence, see
-//! [`crate::sync`].
+//! compares), a list that is not opened again, readers that are not named, a reader that calls nobody
+//! who rests, two holders of the commit role (they take turns at the lock of what is committed). Nor
+//! do they notice a missing fence, see [`crate::sync`].
 
 use alloy_primitives::Address;
 use shuttle::{
@@ -56,14 +57,14 @@ pub(crate) fn config() -> Config {
     config
 }
 
-fn engine(case: &Case, threads: usize) -> Engine {
+fn engine(case: &Case, config: EngineConfig) -> Engine {
     let vm = Ethereum::new(case.chain().clone());
-    Engine::new(vm, EngineConfig::with_threads(threads)).expect("it starts no threads")
+    Engine::new(vm, config).expect("it starts no threads")
 }
 
-/// Executes `case` on `threads` workers in schedules of `chooser` and compares the output, and what
+/// Executes `case` with all that `config` allows in schedules of `chooser` and compares the output, and what
 /// an observer sees, with sequential execution.
-fn explore(case: &Case, threads: usize, chooser: impl Chooser + 'static) {
+fn explore(case: &Case, config: EngineConfig, chooser: impl Chooser + 'static) {
     let run = |engine: &Engine, case: &Case, strategy| {
         let mut steps = Vec::new();
         let mut observer = |step: CommitStep, _: &StateDiff| steps.push(step);
@@ -71,10 +72,11 @@ fn explore(case: &Case, threads: usize, chooser: impl Chooser + 'static) {
         let output = engine.execute_with(&case.block(), case.state(), options);
         (output.expect("the block is valid"), steps)
     };
-    let (expected, in_order) = run(&engine(case, 1), case, Strategy::Sequential);
+    let (expected, in_order) = run(&engine(case, config), case, Strategy::Sequential);
     let case = case.clone();
-    Runner::new(chooser, config()).run(move || {
-        let (found, steps) = run(&engine(&case, threads), &case, Strategy::Parallel(threads));
+    let strategy = Strategy::Parallel(config.threads);
+    Runner::new(chooser, self::config()).run(move || {
+        let (found, steps) = run(&engine(&case, config), &case, strategy);
         if let Err(mismatch) = expected.compare(&found) {
             panic!("{mismatch}");
         }
@@ -84,10 +86,12 @@ fn explore(case: &Case, threads: usize, chooser: impl Chooser + 'static) {
 
 /// In schedules that change workers anywhere, and in those that do so rarely, where it hurts.
 fn explore_randomly(case: &Case, quick: usize) {
-    for threads in [2, 3] {
-        explore(case, threads, RandomScheduler::new(schedules(quick)));
+    let threads = EngineConfig::with_threads;
+    // The last two with more workers than may run.
+    for config in [threads(2), threads(3), threads(1).read_depth(3), threads(2).read_depth(3)] {
+        explore(case, config, RandomScheduler::new(schedules(quick)));
         for depth in [2, 4] {
-            explore(case, threads, PctScheduler::new(depth, schedules(quick / 2)));
+            explore(case, config, PctScheduler::new(depth, schedules(quick / 2)));
         }
     }
 }

@@ -93,6 +93,12 @@ impl<'b, T: Transaction> Plan<'b, T> {
         Self { block, costs, total_ns, critical_ns, batch_ns: share.min(BATCH_NS), dependencies }
     }
 
+    /// Plans `block` where reads are slow: one transaction at a time, for who waits for a read keeps
+    /// others from the rest of its batch.
+    pub(crate) fn of_slow_reads(block: &'b RecoveredBlock<T>) -> Self {
+        Self { batch_ns: 0, ..Self::new(block, 1) }
+    }
+
     /// Whether `width` workers are likely to be quicker than one.
     pub(crate) fn pays(&self, width: usize) -> bool {
         let shared = self.total_ns / width.max(1) as u64;
@@ -298,6 +304,13 @@ mod tests {
         assert_eq!(dependencies(&[(1, 9, 5, gas), (2, 9, 5, gas)]), [NONE, 0], "same payee");
         assert_eq!(dependencies(&[(1, 9, 0, gas), (2, 9, 0, gas)]), [NONE, NONE], "no payment");
         assert_eq!(dependencies(&[(1, 1, 5, gas), (1, 1, 5, gas)]), [NONE, 0], "pays itself");
+    }
+
+    #[test]
+    fn where_reads_are_slow_a_batch_is_one_transaction() {
+        let block = block(&[(1, 2, 5, PAYMENT_GAS); 100]);
+        assert_eq!(Plan::of_slow_reads(&block).batch_end(3, 100), 4);
+        assert!(Plan::new(&block, 1).batch_end(3, 100) > 4);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 #[derive(Debug)]
 pub(crate) struct Pool {
     threads: usize,
+    /// How many workers there are with those that are blocked in reads.
+    workers: usize,
     /// The other workers; `None` where the caller works alone.
     others: Option<rayon::ThreadPool>,
 }
@@ -18,11 +20,13 @@ pub struct PoolError {
 }
 
 impl Pool {
-    /// A pool of `threads` workers; 0 for one a core.
-    pub(crate) fn new(threads: usize) -> Result<Self, PoolError> {
+    /// A pool of `threads` workers; 0 for one a core. Where `read_depth` is more, it has as many
+    /// workers, and leaves it to them that no more than `threads` run.
+    pub(crate) fn new(threads: usize, read_depth: usize) -> Result<Self, PoolError> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if threads == 0 { cores() } else { threads };
-        let others = match threads - 1 {
+        let workers = threads.max(read_depth);
+        let others = match workers - 1 {
             0 => None,
             // Each block has threads of its own.
             _ if cfg!(feature = "model") => None,
@@ -30,15 +34,20 @@ impl Pool {
                 let builder = rayon::ThreadPoolBuilder::new()
                     .num_threads(others)
                     .thread_name(|index| format!("warpline-{}", index + 1));
-                Some(builder.build().map_err(|source| PoolError { threads, source })?)
+                Some(builder.build().map_err(|source| PoolError { threads: workers, source })?)
             }
         };
-        Ok(Self { threads, others })
+        Ok(Self { threads, workers, others })
+    }
+
+    /// How many workers may run at once.
+    pub(crate) const fn threads(&self) -> usize {
+        self.threads
     }
 
     /// How many workers there are.
-    pub(crate) const fn threads(&self) -> usize {
-        self.threads
+    pub(crate) const fn workers(&self) -> usize {
+        self.workers
     }
 
     /// Which of the workers the calling thread is: 0 for one that is not of this pool.
@@ -47,16 +56,21 @@ impl Pool {
         index.map_or(0, |index| index + 1)
     }
 
+    /// How many workers there are, where these are more than may run at once.
+    pub(crate) fn depth(&self) -> Option<usize> {
+        Some(self.workers).filter(|workers| *workers > self.threads)
+    }
+
     /// Runs `work` on `width` workers at once, on the caller first of all, and returns when all
     /// are through.
     pub(crate) fn run(&self, width: usize, work: impl Fn() + Sync) {
         #[cfg(feature = "model")]
         if self.others.is_none() {
-            return crate::sync::run(width.min(self.threads), work);
+            return crate::sync::run(width.min(self.workers), work);
         }
         match &self.others {
             Some(others) if width > 1 => others.in_place_scope(|scope| {
-                for _ in 1..width.min(self.threads) {
+                for _ in 1..width.min(self.workers) {
                     scope.spawn(|_| work());
                 }
                 work();

@@ -9,15 +9,19 @@
 //! committing what it took itself, a transaction it set free itself (its inputs are in this
 //! worker's caches), one that others set free, the next of its batch, a new batch in block order,
 //! and committing what others took. What a worker executes and commits itself need not travel
-//! between caches, which for a short transaction takes as long as executing it.
+//! between caches, which for a short transaction takes as long as executing it. Where reads are slow
+//! that is little, and whoever took a transaction may be reading: there a batch is one transaction, and
+//! committing whatever can be committed comes first.
 //!
 //! *Termination.* The transaction next in line for the commit is always either owned by a worker
 //! or free for the holder of the commit role to take, and the holder executes on final values, so
 //! it never waits. Queues and waiting lists can therefore lose or repeat an entry and cost time
 //! only.
 
+mod ahead;
 mod conflict;
 mod dependency;
+mod permits;
 mod portion;
 mod status;
 mod wait;
@@ -26,6 +30,7 @@ use std::{cell::Cell, cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use crate::{
     hooks::{Hooks, Site},
+    read_ahead::Key,
     sync::{
         Mutex,
         atomic::{
@@ -35,9 +40,11 @@ use crate::{
     },
 };
 
+pub(crate) use ahead::Ahead;
 pub(crate) use conflict::{Classes, Conflicts};
 pub(crate) use dependency::Freed;
 use dependency::Waiters;
+pub(crate) use permits::{Leaving, Permits, Seat};
 pub(crate) use portion::{Forecast, Portion};
 pub(crate) use status::CommitClaim;
 use status::Status;
@@ -64,6 +71,8 @@ struct Slot {
     waiters: Waiters,
     /// How often it was executed speculatively. Counted by its owner.
     speculations: AtomicU32,
+    /// Whether somebody was asked to execute it for its reads only.
+    deferred: AtomicBool,
 }
 
 impl AsRef<Waiters> for Slot {
@@ -89,13 +98,17 @@ pub(crate) struct Scheduler {
     committing: AtomicBool,
     halted: AtomicBool,
     parking: wait::Parking,
+    /// Who may run, where there are more workers than that.
+    permits: Option<Permits>,
+    /// What those do who find nothing else.
+    ahead: ahead::Queue,
     /// What happens at decision points.
     pub(crate) hooks: Hooks,
 }
 
 impl Scheduler {
     /// A scheduler for so many transactions.
-    pub(crate) fn new(transactions: usize, hooks: Hooks) -> Self {
+    pub(crate) fn new(transactions: usize, hooks: Hooks, permits: Option<Permits>) -> Self {
         Self {
             slots: (0..transactions).map(|_| Slot::default()).collect(),
             conflicts: Conflicts::default(),
@@ -106,6 +119,8 @@ impl Scheduler {
             committing: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             parking: wait::Parking::default(),
+            permits,
+            ahead: ahead::Queue::default(),
             hooks,
         }
     }
@@ -318,7 +333,43 @@ impl Scheduler {
     /// `tx`, which nobody owns, waits for `on`. `false` where there is nothing to wait for.
     pub(crate) fn wait(&self, tx: u32, on: u32) -> bool {
         self.hooks.at(Site::Wait, tx);
-        dependency::wait(&self.slots, tx, on, &self.hooks)
+        let waits = dependency::wait(&self.slots, tx, on, &self.hooks);
+        if waits {
+            self.defer(tx);
+        }
+        waits
+    }
+
+    /// `tx` will be executed later. Where reads are slow, somebody may do them now.
+    pub(crate) fn defer(&self, tx: u32) {
+        let deferred = &self.slots[tx as usize].deferred;
+        // Relaxed: whoever comes second leaves it.
+        if self.permits.is_some() && !deferred.swap(true, Relaxed) {
+            self.push_ahead(Ahead::Execute(tx));
+        }
+    }
+
+    /// Lets somebody without work do `ahead`, if reads are slow.
+    pub(crate) fn push_ahead(&self, ahead: Ahead) {
+        if self.permits.is_some() {
+            self.ahead.push(ahead);
+            self.wake();
+        }
+    }
+
+    /// The next key to read ahead of its time.
+    pub(crate) fn next_key(&self) -> Option<Key> {
+        self.ahead.pop_key()
+    }
+
+    /// The next thing to do ahead of its time.
+    pub(crate) fn next_ahead(&self) -> Option<Ahead> {
+        let is_wanted = |ahead: &Ahead| match ahead {
+            Ahead::Read(_) => true,
+            Ahead::Guess(tx) => *tx >= self.committed(),
+            Ahead::Execute(tx) => self.slots[*tx as usize].status.is_pending(),
+        };
+        std::iter::from_fn(|| self.ahead.pop()).find(is_wanted)
     }
 
     /// Hands out `txs` (again).
@@ -353,23 +404,46 @@ impl Scheduler {
     }
 
     /// Waits until there may be work.
-    pub(crate) fn idle(&self) {
+    pub(crate) fn idle(&self, seat: Option<Seat<'_>>) {
         if self.hooks.spuriously(Site::Park, self.committed()) {
             return;
         }
-        let has_work = || {
-            self.is_over()
-                || self.ready_len.load(SeqCst) > 0
-                || self.has_fresh()
-                || self.can_commit()
-        };
-        self.parking.wait(has_work, &self.hooks);
+        match seat {
+            Some(seat) => seat.rest(self),
+            None => self.parking.wait(|| self.has_work(), &self.hooks),
+        }
+    }
+
+    /// Whether there is something to do for any worker. Only its owner sees the rest of a batch, and
+    /// has none when it looks here.
+    fn has_work(&self) -> bool {
+        self.is_over()
+            || self.ready_len.load(SeqCst) > 0
+            || self.has_fresh()
+            || self.can_commit()
+            || !self.ahead.is_empty()
+    }
+
+    /// A place for another worker; `None` where every worker may run.
+    pub(crate) fn seat(&self) -> Option<Seat<'_>> {
+        self.permits.as_ref().map(|permits| permits.seat(Some(self)))
+    }
+
+    /// Whether somebody announced that it sleeps.
+    fn anybody_sleeps(&self) -> bool {
+        match &self.permits {
+            Some(permits) => permits.anybody_rests(),
+            None => self.parking.anybody_sleeps(),
+        }
     }
 
     /// Wakes those who idle, after something was made visible that they wait for.
     fn wake(&self) {
         self.hooks.at(Site::Wake, self.committed());
-        self.parking.wake();
+        match &self.permits {
+            Some(permits) => permits.wake(self),
+            None => self.parking.wake(),
+        }
     }
 }
 
@@ -439,7 +513,7 @@ impl Drop for CommitRole<'_> {
     fn drop(&mut self) {
         let scheduler = self.scheduler;
         scheduler.committing.store(false, SeqCst);
-        if scheduler.parking.anybody_sleeps() && scheduler.can_commit() {
+        if scheduler.anybody_sleeps() && scheduler.can_commit() {
             scheduler.wake();
         }
     }

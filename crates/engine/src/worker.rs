@@ -8,10 +8,11 @@ use warpline_primitives::{StateSource, WorkCounts};
 use crate::{
     BuildEnd, EngineBug, ExecutionError,
     access_list::FeePayment,
-    execute::{Committed, Done, Run, version_of},
+    execute::{Committed, Done, Job, Run, version_of},
     hooks::Site,
     memory::Version,
-    scheduler::{Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY, Portion},
+    read_ahead::{self, Key},
+    scheduler::{Ahead, Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY, Portion, Seat},
     sync::Mutex,
     vm::{
         BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
@@ -22,6 +23,9 @@ use crate::{
 /// How often a worker repeats a transaction that came into doubt while it ran. Beyond that, what
 /// disturbs it is better left to settle: the commit will look at it.
 const MAX_ROUNDS: usize = if cfg!(feature = "model") { 2 } else { 3 };
+
+/// A balance that is sufficient, in whichever token, and far from any overflow.
+const PLENTY: U256 = U256::from_limbs([0, 1 << 36, 0, 0]);
 
 /// What an execution ended in.
 enum Ended<H, E, X> {
@@ -36,8 +40,15 @@ type EndedOf<V, S, DB> = Ended<HaltOf<V>, <S as StateSource>::Error, crate::vm::
 pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
     run: &'r Run<'r, V, S>,
     committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
+    /// Which worker of the pool it is.
+    index: usize,
+    /// For executions that only read, once there was one. Dropped before `evm`, whose copies of code
+    /// are those to keep.
+    evm_ahead: Option<EvmOf<V, WorkerDb<'r, S>>>,
     evm: EvmOf<V, WorkerDb<'r, S>>,
     portion: Portion,
+    /// Where the permits are; `None` where every worker may run.
+    seat: Option<Seat<'r>>,
     suspects: Vec<Version>,
     counts: WorkCounts,
 }
@@ -48,14 +59,17 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         run: &'r Run<'r, V, S>,
         committed: &'r Mutex<Committed<'o, V::Receipt, S::Error>>,
         index: usize,
+        seat: Option<Seat<'r>>,
     ) -> Self {
-        let (portion, suspects) = (Portion::default(), Vec::new());
         Self {
             run,
             committed,
-            evm: run.evm(index),
-            portion,
-            suspects,
+            index,
+            evm_ahead: None,
+            evm: run.evm(index, seat),
+            portion: Portion::default(),
+            seat,
+            suspects: Vec::new(),
             counts: WorkCounts::default(),
         }
     }
@@ -65,29 +79,47 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let scheduler = &self.run.scheduler;
         // A transaction that this worker set free: its inputs are in this worker's caches.
         let mut mine = None;
+        if let Some(seat) = &self.seat {
+            seat.rest(scheduler);
+        }
         while !scheduler.is_over() {
             scheduler.hooks.at(Site::Choose, scheduler.committed());
             if let Some(end) = self.run.job.early_end.reason() {
+                // Who holds the lock may wait for a permit.
+                if let Some(seat) = &self.seat {
+                    seat.leave();
+                }
                 self.committed.lock().end_early(end);
                 scheduler.halt();
                 break;
             }
-            if self.portion.contains(scheduler.committed()) && self.commit(true) {
+            if self.commit_own() {
                 continue;
             }
             let tx = mine.take().or_else(|| scheduler.next(&mut self.portion, &self.run.plan));
             match tx {
                 // What is next in line is better executed once and for all.
-                Some(tx)
-                    if tx == scheduler.committed()
-                        && self.portion.contains(tx)
-                        && self.commit(true) => {}
+                Some(tx) if tx == scheduler.committed() && self.commit_own() => {}
                 Some(tx) => mine = self.look_at(tx),
                 None if self.commit(false) => {}
-                None => scheduler.idle(),
+                None => match scheduler.next_ahead() {
+                    Some(ahead) => self.work_ahead(ahead),
+                    None => scheduler.idle(self.seat),
+                },
             }
         }
         self.counts
+    }
+
+    /// Commits, if what is next in line is this worker's. Returns whether it held the commit role.
+    ///
+    /// With permits everything is: whoever took it may be reading, and what is next in line had better
+    /// not wait for that.
+    fn commit_own(&mut self) -> bool {
+        match self.seat {
+            Some(_) => self.commit(false),
+            None => self.portion.contains(self.run.scheduler.committed()) && self.commit(true),
+        }
     }
 
     /// Commits what can be committed, unless somebody else does: of this worker's `own` portion, or
@@ -156,9 +188,57 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         self.hand_out(freed)
     }
 
+    /// Sees to it that something is in the memory by the time it is wanted. What else comes of it is
+    /// forgotten.
+    fn work_ahead(&mut self, ahead: Ahead) {
+        match ahead {
+            Ahead::Read(key) => self.read_keys(key),
+            Ahead::Execute(tx) => {
+                self.execute_ahead(tx, Mode::Ahead);
+            }
+            Ahead::Guess(tx) => {
+                // Much code ends early where it finds something, and much where it finds nothing.
+                let succeeds = self.execute_ahead(tx, Mode::Guessing(U256::ZERO));
+                if succeeds == Some(false) {
+                    self.execute_ahead(tx, Mode::Guessing(PLENTY));
+                }
+            }
+        }
+    }
+
+    /// Executes `tx` for its reads only, and returns whether it succeeds, if it can be executed.
+    fn execute_ahead(&mut self, tx: u32, mode: Mode) -> Option<bool> {
+        let run = self.run;
+        if run.scheduler.hooks.spuriously(Site::ReadAhead, tx) {
+            return None;
+        }
+        self.counts.executions += 1;
+        let Job { vm, block, .. } = run.job;
+        let evm = self.evm_ahead.get_or_insert_with(|| run.evm_ahead(self.index, self.seat));
+        evm.db_mut().begin(version_of(tx as usize), mode);
+        let env = vm.tx_env(&block.transactions[tx as usize]);
+        let transacted = vm.transact(evm, env).ok()?;
+        Some(transacted.result.is_success())
+    }
+
+    /// Reads `key` and what else is to be read.
+    fn read_keys(&mut self, key: Key) {
+        let Run { job, memory, scheduler, .. } = self.run;
+        let Some(seat) = self.seat else { return };
+        seat.leave();
+        let mut key = Some(key);
+        while let Some(next) = key.filter(|_| !scheduler.is_over()) {
+            // Whoever needs it reads it again, and reports what fails.
+            let _ = read_ahead::read(job, memory, &seat, next);
+            key = scheduler.next_key();
+        }
+        seat.rest(scheduler);
+    }
+
     /// Leaves `tx` to the commit. Whoever meets its values, if it published any, waits for that.
     fn leave(&mut self, tx: u32) -> Option<u32> {
         self.run.scheduler.release(tx);
+        self.run.scheduler.defer(tx);
         self.send_to_suspects();
         None
     }

@@ -33,6 +33,7 @@ use crate::{
     execute::{Job, Outcome, Resources},
     memory::Version,
     pool::panic_message,
+    read_ahead,
     sequential::Overlay,
     step,
     vm::{BlockVm, EvmOf, Transacted, classify, diff_of, refusal},
@@ -107,12 +108,15 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
 fn try_execute<V: BlockVm, S: StateSource>(
     job: Job<'_, V, S>,
     width: usize,
-    Resources { pool, memory, .. }: Resources<'_>,
+    resources: Resources<'_>,
     claims: &Claims<'_>,
     mut sinks: Sinks<'_>,
 ) -> Result<BlockOutput<V::Receipt>, Stop<S::Error>> {
     let Job { vm, block, source, rules, .. } = job;
     let transactions = block.transactions.len();
+    let width = width.clamp(1, resources.pool.threads()).min(transactions.max(1));
+    read_ahead::run(&job, || read_ahead::of_list(claims.list()), width, &resources);
+    let Resources { pool, memory, .. } = resources;
     let run = Run {
         job,
         state: ClaimedState { claims, memory, source },
@@ -131,7 +135,6 @@ fn try_execute<V: BlockVm, S: StateSource>(
         sinks,
         stop: None,
     });
-    let width = width.clamp(1, pool.threads()).min(transactions.max(1));
     pool.run(width, || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.work(&taken))) {
             run.failed.store(0, Relaxed);

@@ -30,7 +30,7 @@ fn in_all_schedules(check: impl Fn() + Copy + Send + Sync + 'static) {
 }
 
 fn scheduler(transactions: usize) -> Arc<Scheduler> {
-    Arc::new(Scheduler::new(transactions, Hooks::none()))
+    Arc::new(Scheduler::new(transactions, Hooks::none(), None))
 }
 
 /// A worker that executes until it has executed `tx`, and commits nothing.
@@ -52,7 +52,7 @@ fn executes_until(
                     }
                 }
                 Some(_) => {}
-                None => scheduler.idle(),
+                None => scheduler.idle(None),
             }
         }
     })
@@ -138,7 +138,7 @@ fn idle_until_over(scheduler: &Arc<Scheduler>, workers: usize) -> Vec<thread::Jo
         while !scheduler.is_over() {
             // As workers do, and as often as it takes to see that there is nothing.
             assert!(next(&scheduler).is_none_or(|tx| !scheduler.claim(tx)));
-            scheduler.idle();
+            scheduler.idle(None);
         }
     };
     (0..workers).map(|_| Arc::clone(scheduler)).map(|it| thread::spawn(move || idle(it))).collect()
@@ -228,5 +228,71 @@ fn suspicion_reaches_the_owner_or_hands_the_transaction_out() {
         doubts.join().expect("it does not panic");
         let handed_out = next(&scheduler) == Some(0) && scheduler.claim_suspect(0);
         assert!(kept != handed_out, "kept: {kept}, handed out: {handed_out}");
+    });
+}
+
+/// Workers who give their permits up all the time, as if to read, and rest whenever there is nothing
+/// to do: all get on, and never do more run than there are permits.
+#[test]
+fn permits_are_handed_on() {
+    in_all_schedules(|| {
+        const WORKERS: usize = 3;
+        let permits = Permits::new(1, WORKERS, Hooks::none());
+        let scheduler = Scheduler::new(WINDOW as usize, Hooks::none(), Some(permits));
+        let scheduler = Arc::new(scheduler);
+        let running = Arc::new(AtomicUsize::new(0));
+        let work = |scheduler: Arc<Scheduler>, running: Arc<AtomicUsize>| {
+            let seat = scheduler.seat().expect("there are permits");
+            let _leaving = Leaving(seat);
+            seat.rest(&scheduler);
+            while !scheduler.is_over() {
+                assert_eq!(running.fetch_add(1, SeqCst), 0, "somebody else runs");
+                running.fetch_sub(1, SeqCst);
+                if let Some(role) = scheduler.try_enter_commit() {
+                    if let Some((tx, CommitClaim::Executed | CommitClaim::Pending)) =
+                        role.begin(None)
+                    {
+                        seat.without(tx, || ());
+                        let freed = role.commit(tx);
+                        scheduler.push(freed);
+                    }
+                } else if let Some(tx) = next(&scheduler) {
+                    if scheduler.claim(tx) {
+                        seat.without(tx, || ());
+                        let freed = scheduler.finish(tx);
+                        scheduler.push(freed.unwrap_or_else(|| scheduler.finish_anyway(tx)));
+                    }
+                } else {
+                    seat.rest(&scheduler);
+                }
+            }
+        };
+        let start = |_| {
+            let (scheduler, running) = (Arc::clone(&scheduler), Arc::clone(&running));
+            thread::spawn(move || work(scheduler, running))
+        };
+        let workers: Vec<_> = (0..WORKERS).map(start).collect();
+        workers.into_iter().for_each(|worker| worker.join().expect("nobody waits for ever"));
+        assert_eq!(scheduler.committed(), WINDOW);
+    });
+}
+
+/// Who waits for a permit gets one when another worker leaves, though nobody ever rests.
+#[test]
+fn who_leaves_calls_who_waits() {
+    in_all_schedules(|| {
+        const WORKERS: usize = 3;
+        let permits = Arc::new(Permits::new(1, WORKERS, Hooks::none()));
+        let start = |_| {
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || {
+                let seat = permits.seat(None);
+                let _leaving = Leaving(seat);
+                seat.enter(0);
+                seat.without(0, || ());
+            })
+        };
+        let workers: Vec<_> = (0..WORKERS).map(start).collect();
+        workers.into_iter().for_each(|worker| worker.join().expect("nobody waits for ever"));
     });
 }

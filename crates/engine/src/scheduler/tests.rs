@@ -4,7 +4,7 @@ use super::{
 };
 
 fn scheduler(transactions: usize) -> Scheduler {
-    Scheduler::new(transactions, Hooks::none())
+    Scheduler::new(transactions, Hooks::none(), None)
 }
 
 /// Executes `tx` without a hitch.
@@ -141,7 +141,7 @@ fn a_sleeper_is_woken_by_the_end_of_the_block() {
         let scheduler = scheduler.clone();
         move || {
             while !scheduler.is_over() {
-                scheduler.idle();
+                scheduler.idle(None);
             }
         }
     });

@@ -1,5 +1,7 @@
 //! What an EVM of a worker reads: the multi-version memory over the parent state.
 
+use std::cell::Cell;
+
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
     Database,
@@ -19,8 +21,18 @@ use crate::{
     execute::{Job, Run},
     hooks::Site,
     memory::{AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version},
-    scheduler::Scheduler,
+    parent::Parent,
+    read_ahead::Key,
+    scheduler::{Ahead, Scheduler, Seat},
 };
+
+/// From so many values on that the memory does not have, it is guessed what else a transaction will read.
+const MANY_MISSES: u32 = 4;
+/// How much a guessing execution guesses before it gives up.
+const MAX_GUESSES: u32 = 1024;
+
+/// The memory does not have it.
+struct Unknown;
 
 /// A read did not deliver; [`WorkerDb::take_interruption`] tells why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +60,12 @@ pub(crate) enum Mode {
     /// Earlier transactions may still change: every read is recorded, and reads of values under
     /// revision interrupt.
     Speculative,
+    /// For the sake of the reads of the parent state alone: nothing is recorded, and nothing that
+    /// comes of it is kept.
+    Ahead,
+    /// As before, without waiting for them: accounts that the memory does not have are taken not to
+    /// exist, slots to hold this number, and reading them is left to others.
+    Guessing(U256),
     /// Everything before is committed: reads are final and nothing needs recording.
     Final(Fees),
 }
@@ -61,11 +79,13 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     worker: usize,
     own_codes: OwnCodes,
     scheduler: &'b Scheduler,
-    source: &'b S,
+    parent: Parent<'b, S>,
     beneficiary: Address,
     early_end: EarlyEnd<'b>,
     version: Version,
     mode: Mode,
+    /// Values that the memory did not have.
+    misses: Cell<u32>,
     /// A version of interest, and whether anything of it was read.
     watched: Option<Version>,
     saw_watched: bool,
@@ -75,7 +95,11 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
 
 impl<'b, S: StateSource> WorkerDb<'b, S> {
     /// The database of the worker at that index of the pool.
-    pub(crate) fn new<V: BlockVm>(run: &'b Run<'b, V, S>, worker: usize) -> Self {
+    pub(crate) fn new<V: BlockVm>(
+        run: &'b Run<'b, V, S>,
+        worker: usize,
+        seat: Option<Seat<'b>>,
+    ) -> Self {
         let Job { source, codes, rules, early_end, .. } = run.job;
         Self {
             memory: run.memory,
@@ -83,11 +107,12 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             worker,
             own_codes: codes.take_own(worker),
             scheduler: &run.scheduler,
-            source,
+            parent: Parent::new(source, seat),
             beneficiary: rules.beneficiary,
             early_end,
             version: 0,
             mode: Mode::Speculative,
+            misses: Cell::new(0),
             watched: None,
             saw_watched: false,
             reads: ReadSet::new(),
@@ -98,7 +123,9 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     /// Turns to the transaction of `version`.
     pub(crate) fn begin(&mut self, version: Version, mode: Mode) {
         self.version = version;
+        self.parent.version = version;
         self.mode = mode;
+        self.misses.set(0);
         self.watched = None;
         self.saw_watched = false;
         self.reads.clear();
@@ -137,7 +164,9 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
                 let committed = self.scheduler.committed();
                 Reader { below: self.version, register: Some(committed) }
             }
-            Mode::Final(_) => Reader { below: self.version, register: None },
+            Mode::Ahead | Mode::Guessing(_) | Mode::Final(_) => {
+                Reader { below: self.version, register: None }
+            }
         }
     }
 
@@ -156,9 +185,70 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     fn check_halted(&mut self) -> Result<(), Interrupted> {
         let halted = match self.mode {
             Mode::Speculative => self.scheduler.is_halted() || self.early_end.reason().is_some(),
+            // The transaction itself may have been committed meanwhile.
+            Mode::Ahead | Mode::Guessing(_) => {
+                self.scheduler.is_halted()
+                    || self.scheduler.committed() >= self.version
+                    || self.early_end.reason().is_some()
+            }
             Mode::Final(_) => self.early_end.reason().is_some(),
         };
         if halted { self.interrupt(Interruption::Halted) } else { Ok(()) }
+    }
+
+    /// The parent state, to read something that the memory does not have.
+    fn missed(&self) -> &Parent<'b, S> {
+        let misses = self.misses.get() + 1;
+        self.misses.set(misses);
+        // While this transaction waits for one after the other, somebody may find out what else it is
+        // going to read; later again, with what is known by then.
+        if misses >= MANY_MISSES && misses.is_power_of_two() && self.version > 0 {
+            self.scheduler.push_ahead(Ahead::Guess(self.version - 1));
+        }
+        &self.parent
+    }
+
+    /// The account at `address`, or nothing if it is not in the memory.
+    fn guess_account(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
+        self.check_halted()?;
+        match self.memory.account(address, self.reader(), || Err(Unknown)) {
+            Ok(seen) => Ok(self.info(seen)),
+            Err(Unknown) => self.guess(Key::Account { address, runs: true }, None),
+        }
+    }
+
+    /// A slot, or `guess` if it is not in the memory.
+    fn guess_slot(
+        &mut self,
+        address: Address,
+        slot: U256,
+        guess: U256,
+    ) -> Result<U256, Interrupted> {
+        self.check_halted()?;
+        let Some(account) = self.memory.find_account(address) else { return Ok(U256::ZERO) };
+        match self.memory.slot(account, slot, self.reader(), || Err(Unknown)) {
+            Ok((_, seen)) => Ok(seen.value),
+            Err(Unknown) => self.guess(Key::Slot(address, slot), guess),
+        }
+    }
+
+    /// Takes `key` to hold `guess`, and lets somebody read it.
+    fn guess<T>(&mut self, key: Key, guess: T) -> Result<T, Interrupted> {
+        let guesses = self.misses.get() + 1;
+        self.misses.set(guesses);
+        if guesses > MAX_GUESSES {
+            return self.interrupt(Interruption::Halted);
+        }
+        self.scheduler.push_ahead(Ahead::Read(key));
+        Ok(guess)
+    }
+
+    /// An account as revm wants it.
+    fn info(&self, seen: SeenAccount) -> Option<AccountInfo> {
+        let SeenAccount { at, account, has_storage, .. } = seen;
+        let account = account?;
+        let code = (!account.has_code()).then(|| self.own_codes.empty());
+        Some(AccountInfo { code, ..info_of(account, account_id(at.0, has_storage)) })
     }
 
     fn read_account(&mut self, address: Address) -> Result<SeenAccount, Interrupted> {
@@ -166,8 +256,8 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         if self.mode == Mode::Speculative && address == self.beneficiary {
             return self.interrupt(Interruption::AwaitsCommit);
         }
-        let source = self.source;
-        let mut seen = match self.memory.account(address, self.reader(), || load(source, address)) {
+        let load = || load(self.missed(), address);
+        let mut seen = match self.memory.account(address, self.reader(), load) {
             Ok(seen) => seen,
             Err(error) => return self.interrupt(Interruption::Source(error)),
         };
@@ -181,7 +271,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             Mode::Final(fees) if address == self.beneficiary => {
                 seen.account = fees.credited_to(account);
             }
-            Mode::Final(_) => {}
+            Mode::Ahead | Mode::Guessing(_) | Mode::Final(_) => {}
         }
         Ok(seen)
     }
@@ -193,8 +283,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         slot: U256,
     ) -> Result<U256, Interrupted> {
         self.check_halted()?;
-        let source = self.source;
-        let load = || source.storage(address, slot);
+        let load = || self.missed().storage(address, slot);
         let (at, seen) = match self.memory.slot(account, slot, self.reader(), load) {
             Ok(read) => read,
             Err(error) => return self.interrupt(Interruption::Source(error)),
@@ -214,24 +303,27 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
     type Error = Interrupted;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Interrupted> {
-        let SeenAccount { at, account, has_storage, .. } = self.read_account(address)?;
-        Ok(account.map(|account| {
-            let code = (!account.has_code()).then(|| self.own_codes.empty());
-            AccountInfo { code, ..info_of(account, account_id(at.0, has_storage)) }
-        }))
+        if let Mode::Guessing(_) = self.mode {
+            return self.guess_account(address);
+        }
+        let seen = self.read_account(address)?;
+        Ok(self.info(seen))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Interrupted> {
         if let Some(code) = self.memory.code(&hash) {
             return Ok(code);
         }
-        match self.own_codes.get(hash, self.codes, self.source) {
+        match self.own_codes.get(hash, self.codes, &self.parent) {
             Ok(code) => Ok(code),
             Err(error) => self.interrupt(Interruption::Source(error)),
         }
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Interrupted> {
+        if let Mode::Guessing(guess) = self.mode {
+            return self.guess_slot(address, slot, guess);
+        }
         // The journal loads an account before its storage, so it is known; but an absent account
         // has no id to come back with.
         let account = match self.memory.find_account(address) {
@@ -247,11 +339,14 @@ impl<S: StateSource> Database for WorkerDb<'_, S> {
         account: AccountId,
         slot: U256,
     ) -> Result<U256, Interrupted> {
+        if let Mode::Guessing(guess) = self.mode {
+            return self.guess_slot(address, slot, guess);
+        }
         self.read_slot(address, AccountRef(name_of(account)), slot)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, Interrupted> {
-        match self.source.block_hash(number) {
+        match self.parent.block_hash(number) {
             Ok(hash) => Ok(hash),
             Err(error) => self.interrupt(Interruption::Source(error)),
         }

@@ -2,6 +2,7 @@
 //! dropped and used again.
 
 mod bounds;
+mod depth;
 mod panics;
 
 use std::{thread, time::Duration};

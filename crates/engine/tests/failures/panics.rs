@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use warpline_engine::{EngineBug, ExecuteOptions, ExecutionError, Strategy, testing::Perturbation};
+use warpline_engine::{
+    Engine, EngineBug, ExecuteOptions, ExecutionError, Strategy, testing::Perturbation,
+};
 use warpline_primitives::{BlockOutput, CommitStep, StateDiff};
 use warpline_testkit::{Case, PanickingSource, within};
 
-use super::{LIMIT, assert_usable, engine, mixed, reads_of, run};
+use super::{LIMIT, assert_usable, depth, engine, mixed, reads_of, run};
 
 #[test]
 fn a_source_that_panics_at_any_read() {
@@ -64,11 +66,11 @@ fn an_observer_that_panics() {
 }
 
 /// Panics at every decision point of `case` in turn and returns which those were.
-fn panic_everywhere(case: &Case, threads: usize, disturbed: Perturbation) -> BTreeSet<String> {
+fn panic_everywhere(case: &Case, engine: &Engine, disturbed: Perturbation) -> BTreeSet<String> {
     let (block, state) = (case.block(), case.state());
-    let engine = engine(case, threads);
+    let threads = engine.threads();
     let strategy = Strategy::Parallel(threads);
-    let expected = run(&engine, &block, state, Strategy::Sequential).expect("nothing fails");
+    let expected = run(engine, &block, state, Strategy::Sequential).expect("nothing fails");
     let same = |output: &BlockOutput| expected.compare(output).expect("equal");
     let mut sites = BTreeSet::new();
     // How many points a block takes depends on the timing; some that take fewer are not the end.
@@ -88,7 +90,7 @@ fn panic_everywhere(case: &Case, threads: usize, disturbed: Perturbation) -> BTr
             }
             Err(other) => panic!("point {point} on {threads}: {other}"),
         }
-        same(&run(&engine, &block, state, strategy).expect("the engine goes on"));
+        same(&run(engine, &block, state, strategy).expect("the engine goes on"));
         if unharmed == 20 {
             break;
         }
@@ -103,7 +105,8 @@ fn a_worker_that_panics_at_any_decision_point() {
         let case = mixed();
         let mut sites = BTreeSet::new();
         for threads in [1, 2, 8] {
-            sites.extend(panic_everywhere(&case, threads, Perturbation::default()));
+            let engine = engine(&case, threads);
+            sites.extend(panic_everywhere(&case, &engine, Perturbation::default()));
         }
         // What a worker alone takes for sure.
         for site in ["Choose", "BeginCommit", "Execute", "Lookup", "Kept", "Publish", "Commit"] {
@@ -120,7 +123,8 @@ fn a_worker_that_panics_while_the_schedule_is_disturbed() {
         let mut sites = BTreeSet::new();
         for (threads, seeds) in [(1, 0..6), (2, 6..8), (8, 8..9)] {
             for seed in seeds {
-                sites.extend(panic_everywhere(&case, threads, Perturbation::seeded(seed)));
+                let engine = engine(&case, threads);
+                sites.extend(panic_everywhere(&case, &engine, Perturbation::seeded(seed)));
             }
         }
         // What a worker alone takes for some of these seeds.
@@ -130,8 +134,25 @@ fn a_worker_that_panics_while_the_schedule_is_disturbed() {
     });
 }
 
+#[test]
+fn a_worker_that_panics_at_any_decision_point_while_reads_are_outstanding() {
+    silence_panics();
+    within(LIMIT, || {
+        let case = mixed();
+        let mut sites = BTreeSet::new();
+        for depth in [(1, 3), (2, 4)] {
+            let engine = depth::engine(&case, depth);
+            sites.extend(panic_everywhere(&case, &engine, Perturbation::default()));
+            sites.extend(panic_everywhere(&case, &engine, Perturbation::seeded(3)));
+        }
+        for site in ["Leave", "Return", "ReadAhead", "Announced", "Sleep"] {
+            assert!(sites.contains(site), "{site} is not among {sites:?}");
+        }
+    });
+}
+
 /// Panics on purpose need no backtrace.
-fn silence_panics() {
+pub(crate) fn silence_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
