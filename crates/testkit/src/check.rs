@@ -58,10 +58,11 @@ pub type Observed = Vec<(CommitStep, StateDiff)>;
 
 pub(crate) type Executed<E> = Result<BlockOutput, ExecutionError<E>>;
 
-/// Engines with one, two and eight threads. They are handed from block to block, so that every
+/// Engines with one, two and eight threads, and two with two threads and several reads outstanding.
+/// They are handed from block to block, so that every
 /// test is also one of blocks that follow one another on an engine.
 #[derive(Clone, Debug)]
-pub struct Engines([Engine; 3]);
+pub struct Engines([Engine; 5]);
 
 /// Those that nobody uses at the moment.
 static IDLE: Mutex<Vec<Engines>> = Mutex::new(Vec::new());
@@ -74,13 +75,13 @@ impl Engines {
     pub fn take(chain: &ChainSpec) -> Self {
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let vm = Ethereum::new(chain.clone());
-        let new = |threads| {
-            let engine = Engine::new(vm.clone(), EngineConfig::with_threads(threads));
-            engine.expect("threads can be started")
+        let new = |(threads, reads)| {
+            let config = EngineConfig::with_threads(threads).read_depth(reads);
+            Engine::new(vm.clone(), config).expect("threads can be started")
         };
         match idle {
             Some(Self(engines)) => Self(engines.map(|engine| engine.with_vm(vm.clone()))),
-            None => Self([1, 2, 8].map(new)),
+            None => Self([(1, 0), (2, 0), (8, 0), (2, 4), (2, 32)].map(new)),
         }
     }
 
@@ -147,18 +148,20 @@ impl Check<'_> {
         }
         let chosen = self.engines.two().execute(self.block, self.state);
         self.assert_same(&sequential, &chosen, "as the engine chooses");
-        for (engine, width) in
-            [(&self.engines.0[0], 1), (&self.engines.0[1], 2), (&self.engines.0[2], 8)]
-        {
+        let [one, two, eight, four_reads, many_reads] = &self.engines.0;
+        let engines =
+            [(one, 1, 0), (two, 2, 0), (eight, 8, 0), (four_reads, 2, 4), (many_reads, 2, 32)];
+        for (engine, width, reads) in engines {
+            let on = format!("parallel on {width}, {reads} reads outstanding");
             for round in 0..plan.prompt {
-                let way = format!("parallel on {width}, round {round}");
+                let way = format!("{on}, round {round}");
                 let options = building(Strategy::Parallel(width));
                 let found = engine.execute_with(self.block, self.state, options);
                 self.assert_same(&sequential, &found, &way);
                 self.assert_work(&found, &way);
             }
             for round in 0..plan.slow {
-                let way = format!("parallel on {width}, slow round {round}");
+                let way = format!("{on}, slow round {round}");
                 let source = SlowSource::new(self.state, round);
                 let (found, found_steps) = observe(engine, self, &source, Some((width, round)));
                 self.assert_same(&sequential, &found, &way);
@@ -176,8 +179,8 @@ impl Check<'_> {
                 }
             }
             for round in 0..plan.perturbed {
-                let seed = self.seed(width, round);
-                let way = format!("parallel on {width}, perturbed with seed {seed:#x}");
+                let seed = self.seed(width + reads, round);
+                let way = format!("{on}, perturbed with seed {seed:#x}");
                 let engine = hooks::perturbed(engine, seed);
                 // Being observed makes commits longer and executions keep more: both ways count.
                 let found = if round % 2 == 0 {
@@ -225,10 +228,10 @@ impl Check<'_> {
     fn assert_builds(&self, expected: &Executed<MissingState>) {
         let budget = Budget::default();
         let check = BuildCheck { draft: self.block, state: self.state, budget };
-        let Engines([one, two, eight]) = self.engines;
-        let [two, eight] = [(two, 2), (eight, 8)]
-            .map(|(engine, width)| hooks::perturbed(engine, self.seed(width, 0)));
-        let built = check.run([(one, 1), (&two, 2), (&eight, 8)]);
+        let Engines([one, two, eight, _, reads]) = self.engines;
+        let [two, eight, reads] = [(two, 2), (eight, 8), (reads, 34)]
+            .map(|(engine, nth)| hooks::perturbed(engine, self.seed(nth, 0)));
+        let built = check.run([(one, 1), (&two, 2), (&eight, 8), (&reads, 2)]);
         // Its header breaks a rule that execution does not look at.
         let has_too_many_blobs = |built: &BuiltBlock<Receipt>| {
             built.skipped.iter().any(|it| matches!(it.reason, SkipReason::BlobGas { .. }))
