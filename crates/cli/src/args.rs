@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use warpline_engine::EngineConfig;
 use warpline_fuzz::Rules;
+use warpline_testkit::MAX_OUTSTANDING;
 use warpline_workloads::Workload;
 
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
@@ -87,6 +89,8 @@ pub(crate) struct ReplayArgs {
     pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) latency: LatencyArgs,
     /// Repeat each execution at least this often and report medians. Above 1, at most 200 times
     /// and otherwise for 300 ms a side.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -131,6 +135,8 @@ pub(crate) struct BenchArgs {
     pub(crate) workloads: Vec<Workload>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) latency: LatencyArgs,
     /// Transactions in each block. Default: about a gigagas of them.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) txs: Option<u32>,
@@ -192,6 +198,24 @@ pub(crate) struct BoundsArgs {
     pub(crate) without: Vec<u64>,
 }
 
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct LatencyArgs {
+    /// Let the first read of each key of the parent state take N microseconds, and measure how well
+    /// that is hidden. At most 32 such reads are under way at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_LATENCY_US))]
+    read_latency_us: Option<u32>,
+}
+
+/// A second.
+const MAX_LATENCY_US: i64 = 1_000_000;
+
+impl LatencyArgs {
+    /// How long the first read of a key takes.
+    pub(crate) fn read_latency(self) -> Option<Duration> {
+        self.read_latency_us.map(|us| Duration::from_micros(us.into()))
+    }
+}
+
 /// More threads than any machine has cores for are a slip of the finger.
 const MAX_THREADS: i64 = 1024;
 
@@ -199,6 +223,12 @@ impl EngineArgs {
     /// Threads that may run at once; 0 for one a core.
     pub(crate) fn threads(&self) -> usize {
         self.threads.into()
+    }
+
+    /// An engine's configuration, for a parent state that answers as slowly as that.
+    pub(crate) fn config(&self, latency: LatencyArgs) -> EngineConfig {
+        let reads = if latency.read_latency().is_some() { MAX_OUTSTANDING } else { 0 };
+        EngineConfig::with_threads(self.threads()).read_depth(reads)
     }
 }
 

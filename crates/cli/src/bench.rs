@@ -1,7 +1,7 @@
 //! `warpline bench`: generated workloads, measured.
 
 use anyhow::Context as _;
-use warpline_engine::{Engine, EngineConfig, Ethereum, Strategy};
+use warpline_engine::{Engine, Ethereum, Strategy};
 use warpline_primitives::{BlockOutput, StateSource, WorkCounts};
 use warpline_workloads::{Size, Workload, generate};
 
@@ -11,7 +11,7 @@ use crate::{
     json::{BenchReport, BenchRow, Target},
     measure::{Subject, ms},
     memory::Watch,
-    table::{BAD, Printer, STRONG, Styled, complain, factor, millis},
+    table::{BAD, Printer, STRONG, Styled, complain, factor, millis, print_read_depth},
 };
 
 /// The gas of a block unless a number of transactions is asked for.
@@ -23,8 +23,7 @@ const SEED: u64 = 1;
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let target = Target::open(args.json.as_deref())?;
     let printer = Printer::new(!matches!(target, Some(Target::Stdout)));
-    let engine =
-        Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(args.engine.threads()))?;
+    let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.latency))?;
     let titles = format!(
         "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>8}",
         "workload",
@@ -56,6 +55,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
             }
         }
     }
+    let depth = rows.iter().filter_map(|row| row.read_depth).max();
+    print_read_depth(&printer, depth)?;
     if let Some(target) = target {
         target.write(&BenchReport { schema: "warpline.bench.v1", rows })?;
     }
@@ -74,7 +75,9 @@ fn measure(
     };
     let generated = generate(workload, size, SEED);
     let engine = engine.with_vm(Ethereum::new(generated.chain));
-    let subject = Subject { engine: &engine, block: &generated.block, state: &generated.state };
+    let latency = args.latency.read_latency();
+    let (block, state) = (&generated.block, &generated.state);
+    let subject = Subject { engine: &engine, block, state, latency };
 
     // What another side or another workload left to the allocator would be counted.
     let alone = args.mode != Mode::Compare && args.workloads.len() == 1;
@@ -104,6 +107,7 @@ fn measure(
         resident_mib: memory.map(|memory| memory.resident_mib),
         peak_mib: memory.map(|memory| memory.peak_mib),
         width: work.width,
+        read_depth: medians.read_depth,
         speedup: medians.speedup(),
         noise: medians.noise(),
         ggas_per_s: gigagas / fastest.as_secs_f64(),

@@ -9,7 +9,7 @@ use warpline_engine::{
     InvalidBlock, Strategy,
 };
 use warpline_primitives::{BlockOutput, CommitObserver, WorkCounts};
-use warpline_replay::{BlockInput, ExecutionError as CaseError, ParentStateError};
+use warpline_replay::{BlockInput, ExecutionError as CaseError, ParentState, ParentStateError};
 
 use crate::{
     args::Mode,
@@ -54,6 +54,8 @@ pub(crate) struct Comparison {
     pub(crate) parallel: Option<Duration>,
     /// Work of the parallel execution.
     pub(crate) work: WorkCounts,
+    /// The most reads that the parallel execution had outstanding at once, where they are slow.
+    pub(crate) read_depth: Option<usize>,
 }
 
 /// Whether the mode runs the block sequentially and in parallel.
@@ -67,12 +69,10 @@ pub(crate) const fn ways(mode: Mode) -> (bool, bool) {
 
 /// Executes the block as the mode asks and compares. `strategy` is that of the parallel side.
 pub(crate) fn both_ways(
-    engine: &Engine<Ethereum>,
-    input: &BlockInput,
+    subject: &Subject<'_, ParentState>,
     mode: Mode,
     strategy: Strategy,
 ) -> Comparison {
-    let subject = Subject { engine, block: &input.block, state: &input.parent };
     let (sequentially, in_parallel) = ways(mode);
     let sequential = sequentially.then(|| subject.once(Strategy::Sequential));
     let parallel = in_parallel.then(|| subject.once(strategy));
@@ -81,9 +81,9 @@ pub(crate) fn both_ways(
         attempt.as_ref().and_then(|attempt| attempt.as_ref().ok()).map(|timed| timed.took)
     };
     let times = (took(&sequential), took(&parallel));
-    let work = match &parallel {
-        Some(Ok(timed)) => timed.output.work,
-        _ => WorkCounts::default(),
+    let (work, read_depth) = match &parallel {
+        Some(Ok(timed)) => (timed.output.work, timed.read_depth),
+        _ => (WorkCounts::default(), None),
     };
     let (result, identical) = match (sequential, parallel) {
         (Some(sequential), Some(parallel)) => {
@@ -96,7 +96,8 @@ pub(crate) fn both_ways(
         }
         (None, None) => unreachable!("every mode runs the block at least once"),
     };
-    Comparison { result, identical, sequential: times.0, parallel: times.1, work }
+    let (sequential, parallel) = times;
+    Comparison { result, identical, sequential, parallel, work, read_depth }
 }
 
 /// As [`both_ways`], for the block of a blockchain test. In parallel it runs on all workers,
@@ -109,7 +110,8 @@ pub(crate) fn test_block(
     observer: Option<&mut dyn CommitObserver>,
 ) -> Comparison {
     let strategy = Strategy::Parallel(engine.threads());
-    let mut comparison = both_ways(engine, input, mode, strategy);
+    let subject = Subject { engine, block: &input.block, state: &input.parent, latency: None };
+    let mut comparison = both_ways(&subject, mode, strategy);
     if let (Ok(output), Some(list)) = (&comparison.result, &input.access_list)
         && let Err(disagreement) = from_list(engine, input, list, output)
     {
@@ -143,7 +145,7 @@ fn from_list(
     let [sequential, parallel] = strategies.map(|strategy| {
         let options = ExecuteOptions::from(strategy).access_list(AccessListMode::Verify(list));
         let output = engine.execute_with(&input.block, &input.parent, options)?;
-        Ok(Timed { output, took: Duration::ZERO })
+        Ok(Timed { output, took: Duration::ZERO, read_depth: None })
     });
     let own = output.access_list.as_ref() == Some(list);
     let disagreement = match agree(sequential, parallel) {
@@ -208,7 +210,7 @@ mod tests {
             access_list: None,
             work: WorkCounts::default(),
         };
-        Ok(Timed { output, took: Duration::ZERO })
+        Ok(Timed { output, took: Duration::ZERO, read_depth: None })
     }
 
     fn invalid(index: usize) -> Attempt {

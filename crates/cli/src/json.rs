@@ -63,6 +63,9 @@ pub(crate) struct BlockRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cpu_ms: Option<f64>,
     pub(crate) width: usize,
+    /// The most reads outstanding at once; absent where the parent state was not slowed down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read_depth: Option<usize>,
     pub(crate) speedup: Option<f64>,
     /// The sequential side against itself; only where it was measured twice.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +91,9 @@ pub(crate) struct Summary {
     pub(crate) speedup_max: Option<f64>,
     /// Without the blocks that are too short to be timed well.
     pub(crate) over_1_ms: Option<LongBlocks>,
+    /// The most reads outstanding at once; absent where the parent state was not slowed down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read_depth: Option<usize>,
 }
 
 /// The blocks that take longer than a millisecond sequentially, of those that were run both ways.
@@ -240,6 +246,9 @@ pub(crate) struct BenchRow {
     pub(crate) resident_mib: Option<f64>,
     pub(crate) peak_mib: Option<f64>,
     pub(crate) width: usize,
+    /// The most reads outstanding at once; absent where the parent state was not slowed down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) read_depth: Option<usize>,
     pub(crate) speedup: Option<f64>,
     pub(crate) noise: Option<f64>,
     pub(crate) ggas_per_s: f64,

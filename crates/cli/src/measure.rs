@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use cpu_time::ProcessTime;
 use warpline_engine::{Engine, Ethereum, ExecutionError, Strategy};
 use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
+use warpline_testkit::LatentSource;
 
 use crate::{args::Mode, compare::ways};
 
@@ -21,6 +22,8 @@ const MAX_RUNS: u32 = 200;
 pub(crate) struct Timed {
     pub(crate) output: BlockOutput,
     pub(crate) took: Duration,
+    /// The most reads of the parent state that were outstanding at once, where they are slow.
+    pub(crate) read_depth: Option<usize>,
 }
 
 /// Medians over repeated executions; `None` for a side that was not measured.
@@ -36,6 +39,8 @@ pub(crate) struct Medians {
     pub(crate) revm: Option<Duration>,
     /// Processor time of the parallel execution.
     pub(crate) cpu: Option<Duration>,
+    /// The most reads that any parallel execution had outstanding at once, where they are slow.
+    pub(crate) read_depth: Option<usize>,
 }
 
 impl Medians {
@@ -56,14 +61,35 @@ pub(crate) struct Subject<'a, S> {
     pub(crate) engine: &'a Engine<Ethereum>,
     pub(crate) block: &'a RecoveredBlock,
     pub(crate) state: &'a S,
+    /// How long the first read of a key takes in each execution, where not as long as it takes.
+    pub(crate) latency: Option<Duration>,
 }
 
 impl<S: StateSource> Subject<'_, S> {
     /// Executes once.
     pub(crate) fn once(&self, strategy: Strategy) -> Result<Timed, ExecutionError<S::Error>> {
+        let Some(latency) = self.latency else {
+            let start = Instant::now();
+            let output = self.engine.execute_with(self.block, self.state, strategy)?;
+            return Ok(Timed { output, took: start.elapsed(), read_depth: None });
+        };
+        let source = LatentSource::new(self.state, latency);
         let start = Instant::now();
-        let output = self.engine.execute_with(self.block, self.state, strategy)?;
-        Ok(Timed { output, took: start.elapsed() })
+        let output = self.engine.execute_with(self.block, &source, strategy)?;
+        Ok(Timed { output, took: start.elapsed(), read_depth: Some(source.greatest_depth()) })
+    }
+
+    /// Executes once with the plain revm loop.
+    pub(crate) fn reference(&self) -> Result<Timed, ExecutionError<S::Error>> {
+        let Some(latency) = self.latency else {
+            let start = Instant::now();
+            let output = self.engine.execute_reference(self.block, self.state)?;
+            return Ok(Timed { output, took: start.elapsed(), read_depth: None });
+        };
+        let source = LatentSource::new(self.state, latency);
+        let start = Instant::now();
+        let output = self.engine.execute_reference(self.block, &source)?;
+        Ok(Timed { output, took: start.elapsed(), read_depth: Some(source.greatest_depth()) })
     }
 
     /// Executes at least `repeat` times each way that the mode asks for, interleaved. To compare is
@@ -95,17 +121,16 @@ impl<S: StateSource> Subject<'_, S> {
             }
             if in_parallel {
                 let cpu = ProcessTime::now();
-                let took = self.once(Strategy::Auto)?.took;
+                let Timed { output, took, read_depth } = self.once(Strategy::Auto)?;
+                drop(output);
                 samples.cpu.push(cpu.elapsed());
                 samples.parallel.push(took);
+                samples.read_depth = samples.read_depth.max(read_depth);
                 shortest = shortest.min(took);
             }
             if mode == Mode::Compare {
                 samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
-                let start = Instant::now();
-                let output = self.engine.execute_reference(self.block, self.state)?;
-                samples.revm.push(start.elapsed());
-                drop(output);
+                samples.revm.push(self.reference()?.took);
             }
             spent += shortest;
             runs += 1;
@@ -122,6 +147,7 @@ struct Samples {
     parallel_1: Vec<Duration>,
     revm: Vec<Duration>,
     cpu: Vec<Duration>,
+    read_depth: Option<usize>,
 }
 
 impl Samples {
@@ -133,6 +159,7 @@ impl Samples {
             parallel_1: median(self.parallel_1),
             revm: median(self.revm),
             cpu: median(self.cpu),
+            read_depth: self.read_depth,
         }
     }
 }

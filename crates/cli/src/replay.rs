@@ -6,7 +6,7 @@ mod execute;
 mod summary;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use warpline_engine::{Engine, EngineConfig, Ethereum};
+use warpline_engine::{Engine, Ethereum};
 use warpline_replay::{BlockInput, ChainTest, Input, Inputs, Verdict, run_chain_test};
 
 use bounds::Bounds;
@@ -56,8 +56,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(args: &'a ReplayArgs, bounds: Option<Bounds>, print: bool) -> anyhow::Result<Self> {
-        let config = EngineConfig::with_threads(args.engine.threads());
-        let engine = Engine::new(Ethereum::mainnet(), config)?;
+        let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.latency))?;
         // indicatif draws on standard error, and only if that is a terminal.
         let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
             "{spinner} {pos} blocks in {elapsed}, {per_sec}  {wide_msg}",

@@ -63,6 +63,11 @@ pub(crate) fn factor(factor: Option<f64>) -> String {
     factor.map_or_else(|| "-".to_owned(), |factor| format!("{factor:.2}x"))
 }
 
+/// Prints how many reads of a slow parent state were outstanding at once, where there was one.
+pub(crate) fn print_read_depth(printer: &Printer, depth: Option<usize>) -> io::Result<()> {
+    depth.map_or(Ok(()), |depth| printer.line(format_args!("up to {depth} reads outstanding")))
+}
+
 /// Gas in millions.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub(crate) fn megagas(gas: u64) -> String {

@@ -41,9 +41,10 @@ pub(crate) fn verified_row(
         row.error = Some(error.to_string());
         return row;
     }
-    let subject = Subject { engine, block: &input.block, state: &input.parent };
+    let latency = args.latency.read_latency();
+    let subject = Subject { engine, block: &input.block, state: &input.parent, latency };
     let cold = subject.once(Strategy::Auto).ok().map(|timed| ms(timed.took));
-    let output = match row.take(compare::both_ways(engine, input, args.mode, Strategy::Auto)) {
+    let output = match row.take(compare::both_ways(&subject, args.mode, Strategy::Auto)) {
         Ok(output) => output,
         Err(error) => {
             row.error = Some(error.to_string());
@@ -101,6 +102,7 @@ fn repeat<S: StateSource>(subject: &Subject<'_, S>, args: &ReplayArgs, row: &mut
             row.parallel_1_ms = medians.parallel_1.map(ms);
             row.revm_ms = medians.revm.map(ms);
             row.cpu_ms = medians.cpu.map(ms);
+            row.read_depth = medians.read_depth;
             row.speedup = medians.speedup();
             row.noise = medians.noise();
         }
@@ -138,12 +140,13 @@ impl BlockRow {
 
     /// Notes what the comparison shows, and returns its result.
     fn take(&mut self, comparison: Comparison) -> Result<BlockOutput, CaseError> {
-        let Comparison { result, identical, sequential, parallel, work } = comparison;
+        let Comparison { result, identical, sequential, parallel, work, read_depth } = comparison;
         self.identical = identical;
         self.sequential_ms = sequential.map(ms);
         self.parallel_ms = parallel.map(ms);
         self.speedup = self.sequential_ms.zip(self.parallel_ms).map(|(one, other)| one / other);
         self.width = work.width;
+        self.read_depth = read_depth;
         self.executions = work.executions;
         self.reexecutions = work.reexecutions;
         self.validations = work.validations;

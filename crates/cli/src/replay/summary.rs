@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::{
     json::{BlockRow, LongBlocks, Summary, Tests},
-    table::{BAD, GOOD, Printer, STRONG, Styled, factor, millis},
+    table::{BAD, GOOD, Printer, STRONG, Styled, factor, millis, print_read_depth},
 };
 
 /// Adds the rows up.
@@ -18,6 +18,7 @@ pub(crate) fn of(rows: &[BlockRow]) -> Summary {
         summary.failed += usize::from(!row.verified && row.identical != Some(false));
         summary.sequential_ms += row.sequential_ms.unwrap_or_default();
         summary.parallel_ms += row.parallel_ms.unwrap_or_default();
+        summary.read_depth = summary.read_depth.max(row.read_depth);
         logarithms.extend(row.speedup.map(f64::ln));
     }
     if !logarithms.is_empty() {
@@ -111,6 +112,7 @@ pub(crate) fn print(
             noise.unwrap_or_default(),
         ))?;
     }
+    print_read_depth(printer, summary.read_depth)?;
     Ok(())
 }
 

@@ -75,6 +75,21 @@ fn the_table_has_a_row_for_each_workload_asked_for() {
 }
 
 #[test]
+fn reads_that_take_time_are_outstanding_together() {
+    let args = ["bench", "erc20-independent", "--txs", "30", "--repeat", "1", "--threads", "2"];
+    let slowly = |more: &[&str]| {
+        warpline().args(args).args(["--read-latency-us", "100"]).args(more).assert().code(0)
+    };
+    let row = &json(&slowly(&["--json", "-"]))["rows"][0];
+    let depth = row["read_depth"].as_u64().expect("it is reported");
+    assert!((1..=32).contains(&depth), "{depth}");
+    assert_eq!(row["threads"], 2);
+    let text = stdout(&slowly(&[]));
+    let last = text.lines().last().expect("it prints something");
+    assert!(last.starts_with("up to ") && last.ends_with(" reads outstanding"), "{last}");
+}
+
+#[test]
 fn an_unknown_workload_is_named_together_with_the_known_ones() {
     let assert = warpline().args(["bench", "swaps-cold"]).assert().code(2);
     let message = stderr(&assert);

@@ -115,6 +115,18 @@ fn repeating_adds_the_other_measurements() {
 }
 
 #[test]
+fn blocks_are_proven_whatever_a_read_takes() {
+    let options = ["--read-latency-us", "20", "--threads", "2"];
+    let (assert, report) = replay_json(&options, &NO_INPUTS);
+    assert.code(0);
+    for block in report["blocks"].as_array().unwrap() {
+        assert_eq!(keys(block), block_keys(&["read_depth"]));
+        assert_eq!(block["proof"], "state-root");
+    }
+    assert!(report["summary"]["read_depth"].is_u64(), "{report}");
+}
+
+#[test]
 fn a_side_that_is_not_run_has_no_time_and_nothing_to_be_identical_to() {
     for (mode, run, other) in [
         ("parallel", "parallel_ms", "sequential_ms"),
