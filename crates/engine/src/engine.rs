@@ -210,7 +210,7 @@ impl<V: BlockVm> Engine<V> {
         sinks: Sinks<'_>,
         admission: Admission,
     ) -> Ended<V, S> {
-        match plan(job.block, strategy, self.pool()) {
+        match plan::<V>(job.block, strategy, self.pool()) {
             None => sequential::execute(job, sinks, admission),
             Some(plan) => self
                 .with_memory(|resources| execute::execute(job, plan, resources, sinks, admission)),
@@ -265,24 +265,28 @@ impl<V: BlockVm> Engine<V> {
 }
 
 /// How to execute `block` in parallel, and on how many workers; `None` for sequentially.
-fn plan<'b, T: alloy_consensus::Transaction>(
-    block: &'b RecoveredBlock<T>,
+fn plan<'b, V: BlockVm>(
+    block: &'b RecoveredBlock<V::Transaction>,
     strategy: Strategy,
     pool: &Pool,
-) -> Option<(Plan<'b, T>, usize)> {
+) -> Option<(Plan<'b, V::Transaction>, usize)> {
     // What a block computes is little against what it waits for.
     let waits = pool.depth().is_some();
     match strategy {
         Strategy::Sequential => None,
-        Strategy::Parallel(width) if waits => Some((Plan::of_slow_reads(block), width)),
-        Strategy::Auto if waits => Some((Plan::of_slow_reads(block), pool.threads())),
-        Strategy::Parallel(width) => Some((Plan::new(block, width), width)),
+        Strategy::Parallel(width) if waits => {
+            Some((Plan::of_slow_reads(block, V::NOTES_BALANCES), width))
+        }
+        Strategy::Auto if waits => {
+            Some((Plan::of_slow_reads(block, V::NOTES_BALANCES), pool.threads()))
+        }
+        Strategy::Parallel(width) => Some((Plan::new(block, width, V::NOTES_BALANCES), width)),
         Strategy::Auto => {
             let width = pool.threads().min(block.transactions.len());
             if width < 2 || Plan::is_pointless(block) {
                 return None;
             }
-            let plan = Plan::new(block, width);
+            let plan = Plan::new(block, width, V::NOTES_BALANCES);
             plan.pays(width).then_some((plan, width))
         }
     }

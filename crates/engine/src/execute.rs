@@ -16,7 +16,7 @@ use crate::{
     cancel::EarlyEnd,
     commit::{Fees, Sinks},
     hooks::Hooks,
-    memory::{AccountRef, Memory, ReadSet, Reader, Version},
+    memory::{AccountRef, Memory, ReadSet, Reader, Shift, Version},
     plan::Plan,
     pool::{Pool, panic_message},
     read_ahead,
@@ -97,6 +97,23 @@ pub(crate) struct Done<R> {
     pub(crate) changes: Option<StateDiff>,
     /// For the access list; empty where there is none.
     pub(crate) journal: EvmState,
+}
+
+impl<R> Done<R> {
+    /// The balance at `address` differed by so much before, and so it does now.
+    pub(crate) fn shift_balance(&mut self, address: Address, shift: Shift) {
+        let add = |balance: &mut U256| *balance = balance.wrapping_add(shift);
+        let changed = self.changes.as_mut().filter(|changes| changes.account(&address).is_some());
+        if let Some(account) =
+            changed.and_then(|changes| changes.account_mut(address).account.as_mut())
+        {
+            add(&mut account.balance);
+        }
+        if let Some(account) = self.journal.get_mut(&address) {
+            add(&mut account.info.balance);
+            add(&mut account.original_info_mut().balance);
+        }
+    }
 }
 
 /// What the commits so far add up to. Locked by the holder of the commit role.

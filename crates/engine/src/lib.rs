@@ -42,6 +42,7 @@
 //! ```
 
 mod access_list;
+mod balance_use;
 mod build;
 mod cancel;
 mod commit;
@@ -68,6 +69,7 @@ mod vm;
 mod worker;
 
 pub use access_list::{AccessListError, AccessListMode, ListedChange, ListedField};
+pub use balance_use::BalanceUse;
 pub use build::{Budget, BuildEnd, BuiltBlock, SkipReason, Skipped};
 pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
@@ -79,7 +81,7 @@ pub use integration::{
 };
 pub use pool::PoolError;
 pub use vm::{
-    BalanceUse, BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory,
-    EnvOf, ErrorOf, Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts,
-    RevmSource, SystemContractMissing, Transacted,
+    BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf,
+    Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts, RevmSource,
+    SystemContractMissing, Transacted,
 };

@@ -31,11 +31,12 @@ use crate::{
     hooks::{Hooks, Site},
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 use cell::Cell;
-pub(crate) use read_set::{Read, ReadSet};
+use read_set::differ_beyond_balance;
+pub(crate) use read_set::{AccountRead, Read, ReadSet, Shift};
 use table::{Shards, Table};
 
 /// A position in the block; see the module's documentation.
@@ -98,6 +99,8 @@ pub(crate) struct SeenAccount {
     pub(crate) writer: Option<Version>,
     /// Whether it still has the storage that stops a creation.
     pub(crate) has_storage: bool,
+    /// Whether many transactions write it.
+    pub(crate) is_hot: bool,
 }
 
 impl AccountEntry {
@@ -107,7 +110,8 @@ impl AccountEntry {
 
     fn seen(&self, at: AccountRef, seen: Visible<Option<Account>>, below: Version) -> SeenAccount {
         let has_storage = self.has_storage_below(below);
-        SeenAccount { at, account: seen.value, writer: seen.writer, has_storage }
+        let is_hot = self.cell.is_hot();
+        SeenAccount { at, account: seen.value, writer: seen.writer, has_storage, is_hot }
     }
 }
 
@@ -119,6 +123,8 @@ pub(crate) struct Memory {
     slots: Shards<SlotEntry>,
     /// Whether any storage was wiped. Storage reads look at the account's wipes only then.
     wiped: AtomicBool,
+    /// How often a hot account was changed in more than its balance.
+    turns: AtomicU32,
     /// Code that came into being in this block, by hash.
     codes: Mutex<B256Map<Bytecode>>,
     /// Whether there is any. Most code was there before, and looking for it must not take a lock.
@@ -134,6 +140,7 @@ impl Default for Memory {
             accounts: Shards::default(),
             slots: Shards::default(),
             wiped: AtomicBool::new(false),
+            turns: AtomicU32::new(0),
             codes: Mutex::default(),
             has_codes: AtomicBool::new(false),
             hasher: RandomState::default(),
@@ -262,28 +269,60 @@ impl Memory {
         }
     }
 
-    /// Whether `read` by the transaction of `version` would give the same value now.
-    pub(crate) fn still_holds(&self, read: &Read, version: Version) -> bool {
+    /// Compares what the transaction of `version` read with what it would read now, where `and` says
+    /// what is not in the memory of an account. `None` where its outcome could be another, else by
+    /// how much more balance the account has.
+    pub(crate) fn compare(
+        &self,
+        read: &Read,
+        version: Version,
+        and: impl FnOnce(Address, Option<Account>) -> Option<Account>,
+    ) -> Option<Shift> {
         self.hooks.at(Site::Compare, version);
         match read {
-            Read::Account { at, seen, has_storage } => {
-                let (shard, index) = self.accounts.of_name(at.0);
-                let entry = &shard.entries[index];
-                entry.cell.value(version).is_some_and(|now| now.value == *seen)
-                    && entry.has_storage_below(version) == *has_storage
+            Read::Account(read) => {
+                let now = {
+                    let (shard, index) = self.accounts.of_name(read.at.0);
+                    let entry = &shard.entries[index];
+                    if entry.has_storage_below(version) != read.has_storage {
+                        return None;
+                    }
+                    entry.cell.value(version)?
+                };
+                read.shift(and(read.address, now.value))
             }
             Read::Slot { at, account, seen } => {
                 let now = {
                     let (shard, index) = self.slots.of_name(at.0);
-                    shard.entries[index].cell.value(version)
+                    shard.entries[index].cell.value(version)?
                 };
-                now.is_some_and(|now| self.after_wipes(*account, version, now).value == *seen)
+                let now = self.after_wipes(*account, version, now).value;
+                (now == *seen).then_some(Shift::ZERO)
             }
         }
     }
 
+    /// Whether `version` changed more of an account than its balance.
+    pub(crate) fn changes_more_than_balance(&self, at: AccountRef, version: Version) -> bool {
+        let (shard, index) = self.accounts.of_name(at.0);
+        let cell = &shard.entries[index].cell;
+        let value = |below| cell.value(below).and_then(|seen| seen.value);
+        differ_beyond_balance(value(version), value(version + 1))
+    }
+
+    /// Adds to the balance that `version` left behind, if it did. Readers of another are not named:
+    /// hardly any of them cares, and those find out when they commit.
+    pub(crate) fn shift_balance(&self, at: AccountRef, version: Version, shift: Shift) {
+        self.hooks.at(Site::Publish, version);
+        let (mut shard, index) = self.accounts.of_name(at.0);
+        if let Some(Some(account)) = shard.entries[index].cell.get_mut(version) {
+            account.balance = account.balance.wrapping_add(shift);
+        }
+    }
+
     /// Publishes an account written by `version`. Readers that should have seen it are added to
-    /// `suspects`.
+    /// `suspects`, unless nothing but the balance is another than they saw: most of them do not
+    /// care, and those who do find out when they commit.
     pub(crate) fn write_account(
         &self,
         at: AccountRef,
@@ -304,7 +343,24 @@ impl Memory {
             entry.wipes.insert(place, version);
             self.wiped.store(true, Ordering::Release);
         }
-        entry.cell.write(version, account, suspects);
+        let now = entry.cell.value(version + 1).map(|seen| seen.value);
+        if entry.cell.is_hot() && now.is_none_or(|now| differ_beyond_balance(now, account)) {
+            self.turns.fetch_add(1, Ordering::Release);
+        }
+        entry.cell.write(version, account, differ_beyond_balance, suspects);
+    }
+
+    /// Publishes an account of which the transaction of `version`, next in line for the commit,
+    /// changed nothing but the balance.
+    pub(crate) fn settle_account(&self, at: AccountRef, version: Version, account: Account) {
+        self.hooks.at(Site::Publish, version);
+        let (mut shard, index) = self.accounts.of_name(at.0);
+        shard.entries[index].cell.settle(version, Some(account));
+    }
+
+    /// Grows whenever more of a hot account is changed than its balance.
+    pub(crate) fn turns(&self) -> u32 {
+        self.turns.load(Ordering::Acquire)
     }
 
     /// Publishes a slot written by `version`.
@@ -326,7 +382,7 @@ impl Memory {
             || SlotEntry { account, slot, cell: Cell::default() },
             |entry| self.hash_slot(entry.account, entry.slot),
         );
-        shard.entries[index].cell.write(version, value, suspects);
+        shard.entries[index].cell.write(version, value, |before, after| before != after, suspects);
         SlotRef(self.slots.name(hash, index))
     }
 

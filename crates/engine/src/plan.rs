@@ -71,22 +71,26 @@ impl<'b, T: Transaction> Plan<'b, T> {
     }
 
     /// Plans `block` for `width` workers.
-    pub(crate) fn new(block: &'b RecoveredBlock<T>, width: usize) -> Self {
+    /// `credits_commute` says whether payments to one recipient can be made in any order.
+    pub(crate) fn new(block: &'b RecoveredBlock<T>, width: usize, credits_commute: bool) -> Self {
         let transactions = block.transactions.len();
+        let last_touch = |transactions| LastTouch::with_room_for(transactions, credits_commute);
         let costs = Costs::of(block);
         let (total_ns, critical_ns, dependencies) = if transactions <= SMALL {
             let mut known = Vec::with_capacity(transactions);
-            let (total_ns, critical_ns) = weigh(block, &costs, 0..transactions, &mut known);
+            let last = last_touch(transactions);
+            let (total_ns, critical_ns) = weigh(block, &costs, 0..transactions, last, &mut known);
             (total_ns, critical_ns, Dependencies::Known(known))
         } else {
             let (mut total, mut critical) = (0, 0);
             for sample in samples(transactions) {
-                let (total_ns, critical_ns) = weigh(block, &costs, sample, &mut Vec::new());
+                let last = last_touch(SAMPLE);
+                let (total_ns, critical_ns) = weigh(block, &costs, sample, last, &mut Vec::new());
                 total += total_ns;
                 critical += critical_ns;
             }
             let scaled = |ns: u64| ns.saturating_mul(transactions as u64) / SMALL as u64;
-            let found = Mutex::new(LastTouch::with_room_for(transactions));
+            let found = Mutex::new(last_touch(transactions));
             (scaled(total), scaled(critical), Dependencies::Found(found))
         };
         let share = total_ns / (width.max(1) as u64 * BATCHES);
@@ -95,8 +99,8 @@ impl<'b, T: Transaction> Plan<'b, T> {
 
     /// Plans `block` where reads are slow: one transaction at a time, for who waits for a read keeps
     /// others from the rest of its batch.
-    pub(crate) fn of_slow_reads(block: &'b RecoveredBlock<T>) -> Self {
-        Self { batch_ns: 0, ..Self::new(block, 1) }
+    pub(crate) fn of_slow_reads(block: &'b RecoveredBlock<T>, credits_commute: bool) -> Self {
+        Self { batch_ns: 0, ..Self::new(block, 1, credits_commute) }
     }
 
     /// Whether `width` workers are likely to be quicker than one.
@@ -144,9 +148,9 @@ fn weigh<T: Transaction>(
     block: &RecoveredBlock<T>,
     costs: &Costs,
     range: Range<usize>,
+    mut last: LastTouch,
     found: &mut Vec<u32>,
 ) -> (u64, u64) {
-    let mut last = LastTouch::with_room_for(range.len());
     let mut ends: Vec<u64> = Vec::with_capacity(range.len());
     let (mut total_ns, mut critical_ns) = (0, 0);
     for (index, tx) in (0..).zip(&block.transactions[range]) {
@@ -169,48 +173,72 @@ fn weigh<T: Transaction>(
 /// take a noticeable part of a block of payments.
 #[derive(Debug)]
 struct LastTouch {
-    /// In each set a part of the address's hash, and the transaction.
-    sets: Vec<[(u32, u32); WAYS]>,
+    sets: Vec<Set>,
+    /// Whether who is paid need not have been paid before.
+    credits_commute: bool,
     hasher: RandomState,
 }
 
-/// Addresses that share a set; with as many more the oldest is forgotten. A set is a cache line.
-const WAYS: usize = 8;
+/// Addresses that share a cache line; with one more the oldest is forgotten.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Set([Touch; WAYS]);
+
+const WAYS: usize = 5;
+
+/// Who touched an address. Transactions are counted from 1; 0 is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touch {
+    /// A part of the address's hash.
+    tag: u32,
+    /// The last to send from it, and to do anything with it.
+    sent: u32,
+    last: u32,
+}
 
 impl LastTouch {
-    fn with_room_for(transactions: usize) -> Self {
+    fn with_room_for(transactions: usize, credits_commute: bool) -> Self {
         // Two addresses each, at a quarter full.
         let recent = transactions.min(WINDOW as usize);
         let sets = (recent * 8).div_ceil(WAYS).next_power_of_two();
-        Self { sets: vec![[(0, NO_DEPENDENCY); WAYS]; sets], hasher: RandomState::default() }
+        let hasher = RandomState::default();
+        Self { sets: vec![Set::default(); sets], credits_commute, hasher }
     }
 
     /// Notes whom `tx` at `index` touches, and returns which transaction did last before.
     fn dependency<T: Transaction>(&mut self, index: u32, tx: &Recovered<T>) -> u32 {
-        let sender = self.replace(tx.signer(), index);
-        let recipient = match tx.kind() {
-            TxKind::Call(to) if !tx.value().is_zero() && to != tx.signer() => {
-                self.replace(to, index)
-            }
-            _ => None,
-        };
-        sender.max(recipient).unwrap_or(NO_DEPENDENCY)
+        let count = index + 1;
+        let sender = self.touch(tx.signer());
+        // Two workers may come out of order.
+        let before = |touch: u32| if touch < count { touch } else { 0 };
+        let mut dependency = before(sender.last);
+        (sender.sent, sender.last) = (count, count);
+        if let TxKind::Call(to) = tx.kind()
+            && !tx.value().is_zero()
+            && to != tx.signer()
+        {
+            let credits_commute = self.credits_commute;
+            let recipient = self.touch(to);
+            let touch = if credits_commute { recipient.sent } else { recipient.last };
+            dependency = dependency.max(before(touch));
+            recipient.last = count;
+        }
+        dependency.checked_sub(1).unwrap_or(NO_DEPENDENCY)
     }
 
-    /// Notes that `tx` touches `address`, and returns who did before.
-    fn replace(&mut self, address: Address, tx: u32) -> Option<u32> {
+    /// The place of `address`.
+    fn touch(&mut self, address: Address) -> &mut Touch {
         let hash = self.hasher.hash_one(address);
         #[expect(clippy::cast_possible_truncation, reason = "parts of the hash are wanted")]
         let (at, tag) = (hash as usize & (self.sets.len() - 1), (hash >> 32) as u32);
-        let set = &mut self.sets[at];
-        // Nobody's place is the oldest.
-        let age = |(_, last): &(u32, u32)| last.wrapping_add(1);
-        let known = set.iter().position(|(known, last)| *known == tag && *last != NO_DEPENDENCY);
-        let oldest = || (0..WAYS).min_by_key(|way| age(&set[*way])).unwrap_or_default();
+        let Set(set) = &mut self.sets[at];
+        let known = set.iter().position(|touch| touch.tag == tag && touch.last > 0);
+        let oldest = || (0..WAYS).min_by_key(|way| set[*way].last).unwrap_or_default();
         let way = known.unwrap_or_else(oldest);
-        let (_, last) = std::mem::replace(&mut set[way], (tag, tx));
-        // Two workers may come out of order.
-        (known.is_some() && last < tx).then_some(last)
+        if known.is_none() {
+            set[way] = Touch { tag, ..Touch::default() };
+        }
+        &mut set[way]
     }
 }
 
@@ -289,28 +317,69 @@ mod tests {
         }
     }
 
+    /// On whom each waits.
+    fn dependencies(transactions: &[(u8, u8, u64, u64)], credits_commute: bool) -> Vec<u32> {
+        let mut found = Vec::new();
+        let all = 0..u32::try_from(transactions.len()).unwrap();
+        let block = block(transactions);
+        Plan::new(&block, 2, credits_commute).dependencies(all, &mut found);
+        found
+    }
+
+    const NONE: u32 = NO_DEPENDENCY;
+    const GAS: u64 = PAYMENT_GAS;
+
     #[test]
-    fn transactions_wait_for_those_that_touch_their_sender_or_pay_the_same() {
-        let dependencies = |transactions: &[_]| {
-            let mut found = Vec::new();
-            let all = 0..u32::try_from(transactions.len()).unwrap();
-            Plan::new(&block(transactions), 2).dependencies(all, &mut found);
-            found
-        };
-        const NONE: u32 = NO_DEPENDENCY;
-        let gas = PAYMENT_GAS;
-        assert_eq!(dependencies(&[(1, 9, 0, gas), (1, 8, 0, gas)]), [NONE, 0], "same sender");
-        assert_eq!(dependencies(&[(1, 2, 5, gas), (2, 3, 0, gas)]), [NONE, 0], "paid before");
-        assert_eq!(dependencies(&[(1, 9, 5, gas), (2, 9, 5, gas)]), [NONE, 0], "same payee");
-        assert_eq!(dependencies(&[(1, 9, 0, gas), (2, 9, 0, gas)]), [NONE, NONE], "no payment");
-        assert_eq!(dependencies(&[(1, 1, 5, gas), (1, 1, 5, gas)]), [NONE, 0], "pays itself");
+    fn transactions_wait_for_those_that_touch_their_sender() {
+        let dependencies = |transactions: &[_]| dependencies(transactions, true);
+        assert_eq!(dependencies(&[(1, 9, 0, GAS), (1, 8, 0, GAS)]), [NONE, 0], "same sender");
+        assert_eq!(dependencies(&[(1, 2, 5, GAS), (2, 3, 0, GAS)]), [NONE, 0], "paid before");
+        assert_eq!(dependencies(&[(1, 9, 5, GAS), (9, 1, 5, GAS)]), [NONE, 0], "pays each other");
+        assert_eq!(dependencies(&[(1, 9, 0, GAS), (2, 9, 0, GAS)]), [NONE, NONE], "no payment");
+        assert_eq!(dependencies(&[(1, 1, 5, GAS), (1, 1, 5, GAS)]), [NONE, 0], "pays itself");
+    }
+
+    #[test]
+    fn who_pays_the_same_waits_unless_credits_commute() {
+        let payments = [(1, 9, 5, GAS), (2, 9, 5, GAS), (9, 3, 1, GAS), (4, 9, 5, GAS)];
+        assert_eq!(dependencies(&payments, true), [NONE, NONE, 1, 2]);
+        assert_eq!(dependencies(&payments, false), [NONE, 0, 1, 2]);
+    }
+
+    #[test]
+    fn dependencies_of_a_long_block_are_found_batch_by_batch() {
+        let payment = |index: usize| (u8::try_from(index % 200).unwrap(), 250, 5, GAS);
+        let block = block(&(0..SMALL * 3).map(payment).collect::<Vec<_>>());
+        let plan = Plan::new(&block, 2, true);
+        assert!(matches!(plan.dependencies, Dependencies::Found(_)));
+        let mut found = Vec::new();
+        let end = u32::try_from(block.transactions.len()).unwrap();
+        let mut from = 0;
+        while from < end {
+            let to = plan.batch_end(from, end);
+            assert!(to > from && to - from <= 30_000 / 1_200, "{from}..{to}");
+            plan.dependencies(from..to, &mut found);
+            from = to;
+        }
+        let expected = (0..end).map(|tx| tx.checked_sub(200).unwrap_or(NONE));
+        assert_eq!(found, expected.collect::<Vec<_>>(), "none is missed by who takes all");
+    }
+
+    #[test]
+    fn a_batch_ends_before_the_limit_and_takes_no_more_than_its_time() {
+        let long = (1, 2, 0, 2_000_000);
+        let block = block(&[[long; 100], [(1, 2, 0, GAS); 100]].concat());
+        let plan = Plan::new(&block, 1, true);
+        assert_eq!(plan.batch_end(3, 100), 4, "a long call is a batch of its own");
+        assert_eq!(plan.batch_end(150, 153), 153);
+        assert!(plan.batch_end(110, 200) > 120);
     }
 
     #[test]
     fn where_reads_are_slow_a_batch_is_one_transaction() {
         let block = block(&[(1, 2, 5, PAYMENT_GAS); 100]);
-        assert_eq!(Plan::of_slow_reads(&block).batch_end(3, 100), 4);
-        assert!(Plan::new(&block, 1).batch_end(3, 100) > 4);
+        assert_eq!(Plan::of_slow_reads(&block, true).batch_end(3, 100), 4);
+        assert!(Plan::new(&block, 1, true).batch_end(3, 100) > 4);
     }
 
     #[test]
@@ -323,11 +392,11 @@ mod tests {
             block(&(0..count).map(of).collect::<Vec<_>>())
         };
         assert!(Plan::is_pointless(&payments(20, false)));
-        assert!(!Plan::new(&payments(1000, true), 2).pays(2), "one sender");
-        assert!(Plan::new(&payments(1000, false), 2).pays(2), "many senders");
-        assert!(!Plan::new(&payments(1000, false), 2).pays(1));
+        assert!(!Plan::new(&payments(1000, true), 2, true).pays(2), "one sender");
+        assert!(Plan::new(&payments(1000, false), 2, true).pays(2), "many senders");
+        assert!(!Plan::new(&payments(1000, false), 2, true).pays(1));
         let calls = block(&[(1, 2, 0, 2_000_000), (3, 4, 0, 2_000_000)]);
-        assert!(Plan::new(&calls, 2).pays(2), "two long calls");
-        assert!(!Plan::new(&block(&[]), 2).pays(2));
+        assert!(Plan::new(&calls, 2, true).pays(2), "two long calls");
+        assert!(!Plan::new(&block(&[]), 2, true).pays(2));
     }
 }

@@ -13,6 +13,7 @@ mod eip1283;
 mod eip7610;
 mod ethereum;
 mod evm;
+mod publish;
 pub(crate) mod reference;
 mod source;
 
@@ -24,17 +25,19 @@ use revm::{
 };
 use warpline_primitives::{Account, RecoveredBlock};
 
+use account_id::{Mark, has, mark};
 pub(crate) use account_id::{account_id, name_of};
-pub use balance::{BalanceUse, BalanceUses};
+pub use balance::BalanceUses;
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
 pub(crate) use code::{CodeCache, OwnCodes, analysed};
-pub(crate) use database::{Interruption, Mode, WorkerDb, Written, load, publish, take_back};
+pub(crate) use database::{Interruption, Mode, WorkerDb, load};
 pub(crate) use eip7610::must_ask;
 pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
 pub(crate) use ethereum::{
     Overwritten, WithoutDao, dao_change, is_dao_block, post_block, pre_block, rules_of,
 };
 pub use evm::{DeferringEvm, DeferringEvmFactory, PrecompilesOf};
+pub(crate) use publish::{Written, publish, take_back};
 pub use reference::Receipts;
 pub use source::RevmSource;
 
@@ -131,6 +134,10 @@ pub trait BlockVm: Clone + std::fmt::Debug + Send + Sync + 'static {
     type Transaction: alloy_consensus::Transaction + Send + Sync;
     /// The receipt it leaves.
     type Receipt: Clone + PartialEq + std::fmt::Debug + Send;
+
+    /// Whether [`transact_noting`](Self::transact_noting) has more to say than its default. Payments
+    /// to one recipient are then not executed one after the other.
+    const NOTES_BALANCES: bool = false;
 
     /// The factory.
     fn factory(&self) -> &Self::Factory;

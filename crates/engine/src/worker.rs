@@ -1,22 +1,22 @@
 //! One worker: executes transactions, and commits them when it holds the commit role.
 
+mod commit;
+
 use alloy_evm::Evm;
 use alloy_primitives::U256;
 use revm::state::EvmState;
 use warpline_primitives::{StateSource, WorkCounts};
 
 use crate::{
-    BuildEnd, EngineBug, ExecutionError,
-    access_list::FeePayment,
     execute::{Committed, Done, Job, Run, version_of},
     hooks::Site,
-    memory::Version,
+    memory::{AccountRead, Shift, Version},
     read_ahead::{self, Key},
-    scheduler::{Ahead, Classes, CommitClaim, CommitRole, Freed, NO_DEPENDENCY, Portion, Seat},
+    scheduler::{Ahead, Classes, Freed, NO_DEPENDENCY, Portion, Seat},
     sync::Mutex,
     vm::{
-        BlockVm, EvmOf, HaltOf, Interruption, Mode, Transacted, WorkerDb, Written, classify,
-        diff_of, publish, refusal, take_back,
+        BalanceUses, BlockVm, EvmOf, HaltOf, Interruption, Mode, Noted, Transacted, WorkerDb,
+        Written, classify, diff_of, publish, take_back,
     },
 };
 
@@ -50,6 +50,9 @@ pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
     /// Where the permits are; `None` where every worker may run.
     seat: Option<Seat<'r>>,
     suspects: Vec<Version>,
+    /// What the one to commit saw of accounts that have another balance than that, and by how much
+    /// that is more.
+    shifts: Vec<(AccountRead, Shift)>,
     counts: WorkCounts,
 }
 
@@ -70,6 +73,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             portion: Portion::default(),
             seat,
             suspects: Vec::new(),
+            shifts: Vec::new(),
             counts: WorkCounts::default(),
         }
     }
@@ -280,11 +284,20 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         if previous != NO_DEPENDENCY && self.run.scheduler.is_settled(previous) {
             self.evm.db_mut().watch(previous + 1);
         }
-        let env = self.run.job.vm.tx_env(&self.run.job.block.transactions[index]);
-        let result = self.run.job.vm.transact(&mut self.evm, env);
+        let vm = self.run.job.vm;
+        let env = vm.tx_env(&self.run.job.block.transactions[index]);
+        let result = if mode == Mode::Speculative {
+            vm.transact_noting(&mut self.evm, env)
+        } else {
+            let transacted = vm.transact(&mut self.evm, env);
+            transacted.map(|transacted| Noted { transacted, balances: BalanceUses::default() })
+        };
         self.run.scheduler.hooks.at(Site::Executed, tx);
         match result {
-            Ok(transacted) => {
+            Ok(Noted { mut transacted, balances }) => {
+                if !self.evm.db_mut().note(&balances, &mut transacted.state) {
+                    return Ended::Interrupted(Interruption::AwaitsCommit);
+                }
                 if let Some(depended) = self.evm.db().saw_watched() {
                     conflicts.executed(tx, depended);
                 }
@@ -343,167 +356,18 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let run = self.run;
         let version = version_of(tx as usize);
         let record = run.records[tx as usize].lock();
-        let hold = record.reads.iter().all(|read| run.memory.still_holds(read, version));
+        let mut reads = record.reads.iter();
+        let hold = reads.all(|read| run.memory.compare(read, version, |_, now| now).is_some());
+        self.judge(tx, hold)
+    }
+
+    /// Lets the class of `tx` learn from whether its reads `hold`.
+    fn judge(&self, tx: u32, hold: bool) -> bool {
+        let run = self.run;
         if !hold || run.scheduler.hooks.spuriously(Site::Validate, tx) {
             run.scheduler.conflicts.conflict(tx, || Classes::new(run.class_keys()));
         }
         hold
-    }
-
-    fn commit_in_order(
-        &mut self,
-        role: &CommitRole<'_>,
-        own: bool,
-    ) -> Result<(), ExecutionError<S::Error>> {
-        let scheduler = &self.run.scheduler;
-        let committed = self.committed;
-        let mut committed = committed.lock();
-        while !scheduler.is_over() {
-            let end = self.run.job.early_end.reason();
-            let end = end.or_else(|| committed.admission.is_full().then_some(BuildEnd::Full));
-            if let Some(end) = end {
-                committed.end_early(end);
-                scheduler.halt();
-                return Ok(());
-            }
-            let portion = own.then_some(&mut self.portion);
-            let Some((tx, claim)) = role.begin(portion) else { return Ok(()) };
-            let keep = match claim {
-                CommitClaim::Busy => return Ok(()),
-                CommitClaim::Pending => false,
-                CommitClaim::Executed => self.validate(role, tx),
-            };
-            let executions = scheduler.speculations(tx) + u32::from(!keep);
-            self.counts.most_executions = self.counts.most_executions.max(executions.into());
-            self.commit_one(tx, keep, &mut committed)?;
-            if committed.end.is_some() || committed.error.is_some() {
-                scheduler.halt();
-                return Ok(());
-            }
-            let freed = role.commit(tx);
-            if !freed.is_empty() {
-                scheduler.push(freed);
-            }
-            self.send_to_suspects();
-        }
-        Ok(())
-    }
-
-    /// Whether the execution of `tx`, next in line, stands. If not, it is open again.
-    fn validate(&mut self, role: &CommitRole<'_>, tx: u32) -> bool {
-        let done = self.run.records[tx as usize].lock().done.is_some();
-        let sabotaged = self.run.scheduler.hooks.skips_validation(tx);
-        let stands = done && (sabotaged || self.reads_hold(tx));
-        if !stands {
-            role.restart(tx);
-        }
-        stands
-    }
-
-    /// Makes `tx`, next in line, part of the block, or skips it where that is allowed. Its
-    /// execution is to be kept as it is, or there is none that counts.
-    fn commit_one(
-        &mut self,
-        tx: u32,
-        keep: bool,
-        committed: &mut Committed<'o, V::Receipt, S::Error>,
-    ) -> Result<(), ExecutionError<S::Error>> {
-        let index = tx as usize;
-        let job = &self.run.job;
-        let bytes = job.encoded_len(index, &committed.admission);
-        if !committed.admission.admit(index, job.block.transactions[index].inner(), bytes)? {
-            self.withdraw(tx);
-            return Ok(());
-        }
-        if !keep {
-            match self.execute(tx, Mode::Final(committed.fees)) {
-                Ended::Done(transacted) => self.keep(tx, Some(transacted)),
-                Ended::Interrupted(Interruption::Source(error)) => {
-                    return Err(ExecutionError::StateRead(error));
-                }
-                Ended::Interrupted(Interruption::Halted) => {
-                    let end = job.early_end.reason().unwrap_or(BuildEnd::Cancelled);
-                    committed.end_early(end);
-                    return Ok(());
-                }
-                Ended::Interrupted(Interruption::Blocked(_) | Interruption::AwaitsCommit) => {
-                    return Err(EngineBug::FinalReadInterrupted { index }.into());
-                }
-                Ended::Failed(error) => {
-                    let error = refusal(index, error)?;
-                    committed.admission.refuse(index, error)?;
-                    self.withdraw(tx);
-                    return Ok(());
-                }
-            }
-        }
-        let Some(done) = std::mem::take(&mut *self.run.records[index].lock()).done else {
-            return Err(EngineBug::ResultMissing { index }.into());
-        };
-        self.finalise(index, *done, committed)?;
-        committed.admission.include(index, bytes);
-        Ok(())
-    }
-
-    /// Takes back what `tx` wrote: it is not part of the block.
-    fn withdraw(&mut self, tx: u32) {
-        let record = std::mem::take(&mut *self.run.records[tx as usize].lock());
-        let version = version_of(tx as usize);
-        take_back(self.run.memory, version, record.written, &mut self.suspects);
-    }
-
-    /// Accounts for the transaction at `index`, whose result is final.
-    fn finalise(
-        &mut self,
-        index: usize,
-        done: Done<V::Receipt>,
-        committed: &mut Committed<'o, V::Receipt, S::Error>,
-    ) -> Result<(), ExecutionError<S::Error>> {
-        let run = self.run;
-        let Done { mut receipt, gas, deferred_fee, wrote_beneficiary, changes, journal } = done;
-        let tx = run.job.block.transactions[index].inner();
-        let cumulative = committed.admission.gas.add(&gas, tx);
-        V::set_cumulative_gas(&mut receipt, cumulative);
-        let position = committed.receipts.len();
-        committed.receipts.push(receipt);
-        if wrote_beneficiary {
-            committed.fees.clear();
-        }
-        let version = version_of(index);
-        let fee = match deferred_fee {
-            Some(fee) if run.observed || run.listed => {
-                let before = committed.fees.credited_to(run.beneficiary(version)?.1);
-                self.owe(fee, version, committed)?;
-                let after = committed.fees.credited_to(run.beneficiary(version + 1)?.1);
-                Some(FeePayment { beneficiary: run.job.rules.beneficiary, before, after })
-            }
-            Some(fee) => {
-                self.owe(fee, version, committed)?;
-                None
-            }
-            None => None,
-        };
-        committed.sinks.transaction(position, &journal, changes, fee)?;
-        Ok(())
-    }
-
-    /// Owes the beneficiary the fee of the transaction of `version`. A fee of nothing deletes an
-    /// empty account, which is done at once: what follows finds none.
-    fn owe(
-        &mut self,
-        fee: U256,
-        version: Version,
-        committed: &mut Committed<'o, V::Receipt, S::Error>,
-    ) -> Result<(), ExecutionError<S::Error>> {
-        committed.fees.add(fee);
-        if committed.fees.may_delete() {
-            let (at, account) = self.run.beneficiary(version)?;
-            if account.is_some_and(|account| account.is_empty()) {
-                self.run.memory.write_account(at, version, None, true, &mut self.suspects);
-                committed.fees.clear();
-            }
-        }
-        Ok(())
     }
 }
 

@@ -63,6 +63,7 @@ where
     type Factory = DeferringEvmFactory;
     type Transaction = T;
     type Receipt = Executed;
+    const NOTES_BALANCES: bool = true;
 
     fn factory(&self) -> &DeferringEvmFactory {
         &self.factory

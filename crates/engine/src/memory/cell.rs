@@ -4,6 +4,9 @@ use smallvec::SmallVec;
 
 use super::{Reader, Version, Visible};
 
+/// From so many versions on a location is hot.
+const HOT: usize = if cfg!(feature = "model") { 1 } else { 4 };
+
 /// The versions of one location. `T::default()` is what a location holds that nobody could have
 /// read from the parent state: a slot of an account created in this block.
 #[derive(Debug)]
@@ -22,11 +25,25 @@ impl<T> Default for Cell<T> {
 impl<T: Copy + PartialEq + Default> Cell<T> {
     /// What is visible below `below`, or `None` where that is the parent state and it is unknown.
     pub(super) fn value(&self, below: Version) -> Option<Visible<T>> {
-        let newest = self.versions.iter().rev().find(|(version, _)| *version < below);
-        match newest {
+        match self.versions[..self.place(below)].last() {
             Some((version, value)) => Some(Visible { value: *value, writer: Some(*version) }),
             None => self.base.map(|value| Visible { value, writer: None }),
         }
+    }
+
+    /// How many versions are below `below`. A location that everybody writes has many versions, and
+    /// who asks is mostly near their end.
+    fn place(&self, below: Version) -> usize {
+        let mut end = self.versions.len();
+        let mut step = 1;
+        while let Some(probe) = end.checked_sub(step)
+            && self.versions[probe].0 >= below
+        {
+            end = probe;
+            step *= 2;
+        }
+        let start = end.saturating_sub(step);
+        start + self.versions[start..end].partition_point(|(version, _)| *version < below)
     }
 
     /// As [`value`](Self::value), remembering the reader.
@@ -61,22 +78,51 @@ impl<T: Copy + PartialEq + Default> Cell<T> {
         self.versions.last().copied()
     }
 
-    /// Sets the value of `version`.
-    pub(super) fn write(&mut self, version: Version, value: T, suspects: &mut Vec<Version>) {
-        let at = self.versions.partition_point(|(other, _)| *other < version);
+    /// Sets the value of `version`. Readers who saw another are named where it `matters` that it was
+    /// the one and is the other.
+    pub(super) fn write(
+        &mut self,
+        version: Version,
+        value: T,
+        matters: impl Fn(T, T) -> bool,
+        suspects: &mut Vec<Version>,
+    ) {
+        let at = self.place(version);
         let before = self.value(version + 1).map(|seen| seen.value);
         match self.versions.get_mut(at) {
             Some(same) if same.0 == version => same.1 = value,
             _ => self.versions.insert(at, (version, value)),
         }
-        if before != Some(value) {
+        if before.is_none_or(|before| matters(before, value)) {
             self.suspect_readers(version, at, suspects);
         }
     }
 
+    /// Sets the value of `version`, below which everything is final: what is superseded by it is
+    /// forgotten.
+    pub(super) fn settle(&mut self, version: Version, value: T) {
+        let at = self.place(version);
+        match at.checked_sub(1) {
+            Some(superseded) => self.versions[superseded] = (version, value),
+            None => self.versions.insert(at, (version, value)),
+        }
+    }
+
+    /// Whether many transactions write it.
+    pub(super) fn is_hot(&self) -> bool {
+        self.versions.len() >= HOT
+    }
+
+    /// The value of `version`, to change it without telling anybody.
+    pub(super) fn get_mut(&mut self, version: Version) -> Option<&mut T> {
+        let at = self.place(version);
+        let (found, value) = self.versions.get_mut(at)?;
+        (*found == version).then_some(value)
+    }
+
     /// Takes the value of `version` back.
     pub(super) fn remove(&mut self, version: Version, suspects: &mut Vec<Version>) {
-        let at = self.versions.partition_point(|(other, _)| *other < version);
+        let at = self.place(version);
         if self.versions.get(at).is_some_and(|(other, _)| *other == version) {
             self.suspect_readers(version, at, suspects);
             self.versions.remove(at);
@@ -102,7 +148,7 @@ mod tests {
         let mut cell = Cell::default();
         let _ = cell.read_with_base(Reader { below: 0, register: None }, base);
         for (version, value) in versions {
-            cell.write(*version, *value, &mut Vec::new());
+            cell.write(*version, *value, |one, other| one != other, &mut Vec::new());
         }
         for below in readers {
             let _ = cell.read(Reader { below: *below, register: Some(0) });
@@ -133,7 +179,7 @@ mod tests {
     fn a_new_version_casts_doubt_on_those_who_should_have_seen_it() {
         let mut cell = cell(7, &[(6, 60)], &[2, 4, 6, 8]);
         let mut suspects = Vec::new();
-        cell.write(3, 30, &mut suspects);
+        cell.write(3, 30, |one, other| one != other, &mut suspects);
         assert_eq!(suspects, [4, 6], "2 is before it, 8 sees version 6, and 6 read before writing");
     }
 
@@ -150,9 +196,9 @@ mod tests {
     fn a_write_of_the_value_that_was_visible_disturbs_nobody() {
         let mut cell = cell(7, &[], &[4]);
         let mut suspects = Vec::new();
-        cell.write(3, 7, &mut suspects);
+        cell.write(3, 7, |one, other| one != other, &mut suspects);
         assert!(suspects.is_empty());
-        cell.write(3, 8, &mut suspects);
+        cell.write(3, 8, |one, other| one != other, &mut suspects);
         assert_eq!(suspects, [4], "a changed value does");
     }
 
@@ -160,7 +206,7 @@ mod tests {
     fn a_transaction_has_one_version_however_often_it_runs() {
         let mut cell = cell(7, &[(3, 30)], &[]);
         for value in 0..100 {
-            cell.write(3, value, &mut Vec::new());
+            cell.write(3, value, |one, other| one != other, &mut Vec::new());
         }
         assert_eq!(cell.versions.as_slice(), [(3, 99)]);
     }

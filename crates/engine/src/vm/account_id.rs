@@ -14,10 +14,12 @@ pub(super) enum Mark {
     HasStorage = 1 << 31,
     /// Its balance made a difference.
     BalanceSeen = 1 << 30,
+    /// What the transaction adds to its balance is published when it commits.
+    HeldBack = 1 << 29,
 }
 
 /// The bits below all marks.
-const NAME: u32 = (1 << 30) - 1;
+const NAME: u32 = (1 << 29) - 1;
 
 /// The id of the account that our memory calls `name`, marked if it has storage.
 pub(crate) fn account_id(name: u32, has_storage: bool) -> Option<AccountId> {

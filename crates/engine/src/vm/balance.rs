@@ -38,41 +38,14 @@ use revm::{
     context_interface::{Cfg, Transaction},
     interpreter::{CallValue, FrameInput, interpreter_action::FrameInit},
     primitives::hardfork::SpecId,
-    state::{Account, EvmState},
+    state::{Account, AccountId, EvmState},
 };
+use warpline_primitives::Account as Seen;
 
-use super::account_id::{Mark, has, mark};
+use super::{Mark, account_of, has, mark};
+use crate::balance_use::{BalanceUse, TOO_LARGE};
 
 pub(super) use instructions::install;
-
-/// From where on no balance is at least anything: half of what fits. Payments of up to 128 bits
-/// never get from below it to where a sum does not fit, for there is no gas to make so many.
-const TOO_LARGE: U256 = U256::from_limbs([0, 0, 0, 1 << 63]);
-
-/// On which balances of an account, at the beginning of a transaction, the outcome rests.
-///
-/// It is only the balance that may be another: that the account exists, its nonce, code and storage
-/// must be as they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BalanceUse {
-    /// On that very balance, for all that is known.
-    Exact,
-    /// On any from this amount in wei on. Another such balance changes nothing but itself: after the
-    /// transaction it differs from that before it by as much, and in the same direction.
-    AtLeast(U256),
-}
-
-impl BalanceUse {
-    /// Whether a transaction that was executed where the balance was `seen` comes to the same where
-    /// it is `now`.
-    pub fn holds(self, seen: U256, now: U256) -> bool {
-        now == seen
-            || match self {
-                Self::Exact => false,
-                Self::AtLeast(required) => required <= now && now < TOO_LARGE,
-            }
-    }
-}
 
 /// What a transaction made of the balances it met. The default says that it made use of all.
 #[derive(Clone, Debug, Default)]
@@ -103,23 +76,33 @@ impl BalanceUses {
 
     /// What it made of that of `account`, which it left at `address` in the journal.
     pub fn of(&self, address: &Address, account: &Account) -> BalanceUse {
-        let required = self.0.as_ref().and_then(|notes| notes.required(address, account));
-        required.map_or(BalanceUse::Exact, BalanceUse::AtLeast)
+        let original = account_of(&account.original_info());
+        self.of_read(address, account.info.account_id, Some(original))
+    }
+
+    /// What it made of the balance of an account that was as `seen` before, and is left in the journal
+    /// with this id.
+    pub(super) fn of_read(
+        &self,
+        address: &Address,
+        id: Option<AccountId>,
+        seen: Option<Seen>,
+    ) -> BalanceUse {
+        // What did not exist has no id.
+        let required = || self.0.as_ref()?.required(address, id?, seen?);
+        required().map_or(BalanceUse::Exact, BalanceUse::AtLeast)
     }
 }
 
 impl Notes {
-    fn required(&self, address: &Address, account: &Account) -> Option<U256> {
-        // What did not exist has no id.
-        let id = account.info.account_id?;
-        let original = account.original_info();
-        let before = original.balance;
+    fn required(&self, address: &Address, id: AccountId, seen: Seen) -> Option<U256> {
+        let before = seen.balance;
         if has(id, Mark::BalanceSeen) || before >= TOO_LARGE {
             return None;
         }
         let mut required = U256::ZERO;
         let mut at_least = |amount| required = required.max(amount);
-        if self.emptiness_matters && original.nonce == 0 && original.is_code_hash_empty_or_zero() {
+        if self.emptiness_matters && seen.nonce == 0 && !has_code(&seen) {
             at_least(U256::ONE);
         }
         if *address == self.sender {
@@ -130,6 +113,11 @@ impl Notes {
         }
         (required <= before).then_some(required)
     }
+}
+
+/// Whether there is code. revm takes a hash of zeros for none.
+fn has_code(account: &Seen) -> bool {
+    account.has_code() && !account.code_hash.is_zero()
 }
 
 /// Who paid for calls and creations within a transaction.

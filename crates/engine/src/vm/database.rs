@@ -7,20 +7,23 @@ use revm::{
     Database,
     bytecode::Bytecode,
     context::DBErrorMarker,
-    state::{Account as RevmAccount, AccountId, AccountInfo},
+    state::{Account as RevmAccount, AccountId, AccountInfo, EvmState},
 };
-use warpline_primitives::StateSource;
+use smallvec::SmallVec;
+use warpline_primitives::{Account, StateSource};
 
 use super::{
-    CodeCache, OwnCodes, account_id, changed_slots, classify, info_of, must_ask, name_of, new_code,
+    BalanceUses, CodeCache, Mark, OwnCodes, account_id, classify, info_of, mark, must_ask, name_of,
 };
 use crate::{
-    BlockVm,
+    BalanceUse, BlockVm,
     cancel::EarlyEnd,
     commit::Fees,
     execute::{Job, Run},
     hooks::Site,
-    memory::{AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version},
+    memory::{
+        AccountRead, AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version,
+    },
     parent::Parent,
     read_ahead::Key,
     scheduler::{Ahead, Scheduler, Seat},
@@ -30,6 +33,9 @@ use crate::{
 const MANY_MISSES: u32 = 4;
 /// How much a guessing execution guesses before it gives up.
 const MAX_GUESSES: u32 = 1024;
+
+/// How many accounts that many transactions write a worker keeps in mind.
+const MAX_HOT: usize = 64;
 
 /// The memory does not have it.
 struct Unknown;
@@ -81,6 +87,8 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     scheduler: &'b Scheduler,
     parent: Parent<'b, S>,
     beneficiary: Address,
+    /// Whether the EVM says on which balances an outcome rests.
+    notes_balances: bool,
     early_end: EarlyEnd<'b>,
     version: Version,
     mode: Mode,
@@ -89,8 +97,21 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     /// A version of interest, and whether anything of it was read.
     watched: Option<Version>,
     saw_watched: bool,
+    /// Accounts of that version that were read: which of the reads.
+    watched_accounts: SmallVec<[usize; 2]>,
     reads: ReadSet,
+    /// Accounts that many transactions write, as they were when this worker last looked, and the
+    /// memory's [`turns`](Memory::turns) then.
+    hot: AddressMap<Hot>,
+    turns: u32,
     interruption: Option<Interruption<S::Error>>,
+}
+
+/// An account that many transactions write, as the one of `version` saw it.
+#[derive(Clone, Copy, Debug)]
+struct Hot {
+    version: Version,
+    seen: SeenAccount,
 }
 
 impl<'b, S: StateSource> WorkerDb<'b, S> {
@@ -109,13 +130,17 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             scheduler: &run.scheduler,
             parent: Parent::new(source, seat),
             beneficiary: rules.beneficiary,
+            notes_balances: V::NOTES_BALANCES,
             early_end,
             version: 0,
             mode: Mode::Speculative,
             misses: Cell::new(0),
             watched: None,
             saw_watched: false,
+            watched_accounts: SmallVec::new(),
             reads: ReadSet::new(),
+            hot: AddressMap::default(),
+            turns: 0,
             interruption: None,
         }
     }
@@ -128,6 +153,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         self.misses.set(0);
         self.watched = None;
         self.saw_watched = false;
+        self.watched_accounts.clear();
         self.reads.clear();
         self.interruption = None;
     }
@@ -140,6 +166,35 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     /// Whether a value of the version to watch out for was read; `None` without such a version.
     pub(crate) fn saw_watched(&self) -> Option<bool> {
         self.watched.map(|_| self.saw_watched)
+    }
+
+    /// Takes note of what the transaction, which left `state`, found out about `balances`. Says
+    /// whether its outcome can stand before everything before it is committed.
+    pub(crate) fn note(&mut self, balances: &BalanceUses, state: &mut EvmState) -> bool {
+        let mut stands = true;
+        for read in &mut self.reads {
+            let Read::Account(read) = read else { continue };
+            let Some(account) = state.get_mut(&read.address) else { continue };
+            read.balance = balances.of_read(&read.address, account.info.account_id, read.seen);
+            if read.balance == BalanceUse::Exact {
+                stands &= read.address != self.beneficiary;
+                self.hot.remove(&read.address);
+            } else if read.is_hot
+                && let Some(added) = added_to_balance(account, read.seen)
+            {
+                read.held_back = Some(added);
+                mark(&mut account.info, Mark::HeldBack);
+            }
+        }
+        if let Some(watched) = self.watched {
+            let Self { memory, watched_accounts, reads, .. } = self;
+            self.saw_watched |= watched_accounts.iter().any(|at| {
+                matches!(&reads[*at], Read::Account(read)
+                    if read.balance == BalanceUse::Exact
+                        || memory.changes_more_than_balance(read.at, watched))
+            });
+        }
+        stands
     }
 
     /// What the transaction read. Empty unless it ran speculatively.
@@ -171,9 +226,8 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     }
 
     /// Whether a value of `writer` may not be used yet.
-    fn is_under_revision(&mut self, writer: Option<Version>) -> Option<Version> {
+    fn is_under_revision(&self, writer: Option<Version>) -> Option<Version> {
         let writer = writer?;
-        self.saw_watched |= self.watched == Some(writer);
         // Version 0 is the step before the transactions: long over.
         let settled =
             self.mode != Mode::Speculative || writer == 0 || self.scheduler.is_settled(writer - 1);
@@ -253,8 +307,11 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
 
     fn read_account(&mut self, address: Address) -> Result<SeenAccount, Interrupted> {
         self.check_halted()?;
-        if self.mode == Mode::Speculative && address == self.beneficiary {
+        if self.mode == Mode::Speculative && address == self.beneficiary && !self.notes_balances {
             return self.interrupt(Interruption::AwaitsCommit);
+        }
+        if let Some(seen) = self.read_hot(address) {
+            return Ok(seen);
         }
         let load = || load(self.missed(), address);
         let mut seen = match self.memory.account(address, self.reader(), load) {
@@ -262,18 +319,61 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             Err(error) => return self.interrupt(Interruption::Source(error)),
         };
         self.scheduler.hooks.at(Site::Record, self.version);
-        if let Some(writer) = self.is_under_revision(seen.writer) {
+        // Where balances make no difference, hardly any revision of an account does.
+        if !self.notes_balances
+            && let Some(writer) = self.is_under_revision(seen.writer)
+        {
             return self.interrupt(Interruption::Blocked(writer));
         }
-        let SeenAccount { at, account, has_storage, .. } = seen;
         match self.mode {
-            Mode::Speculative => self.reads.push(Read::Account { at, seen: account, has_storage }),
+            Mode::Speculative => {
+                if seen.writer.is_some() && seen.writer == self.watched {
+                    self.watched_accounts.push(self.reads.len());
+                }
+                self.record(address, seen);
+                if seen.is_hot && self.notes_balances {
+                    if self.hot.len() >= MAX_HOT {
+                        self.hot.clear();
+                    }
+                    self.hot.insert(address, Hot { version: self.version, seen });
+                }
+            }
             Mode::Final(fees) if address == self.beneficiary => {
-                seen.account = fees.credited_to(account);
+                seen.account = fees.credited_to(seen.account);
             }
             Mode::Ahead | Mode::Guessing(_) | Mode::Final(_) => {}
         }
         Ok(seen)
+    }
+
+    /// An account that many transactions write, as this worker has seen it already: most do not
+    /// care how much it has, and those who do had better not be quick.
+    fn read_hot(&mut self, address: Address) -> Option<SeenAccount> {
+        if self.mode != Mode::Speculative || self.hot.is_empty() {
+            return None;
+        }
+        let turns = self.memory.turns();
+        if self.turns != turns {
+            self.turns = turns;
+            self.hot.clear();
+        }
+        let Hot { seen, .. } = *self.hot.get(&address).filter(|hot| hot.version < self.version)?;
+        self.record(address, seen);
+        Some(seen)
+    }
+
+    /// Remembers that an account was seen.
+    fn record(&mut self, address: Address, seen: SeenAccount) {
+        let SeenAccount { at, account, has_storage, is_hot, .. } = seen;
+        self.reads.push(Read::Account(AccountRead {
+            at,
+            address,
+            seen: account,
+            has_storage,
+            balance: BalanceUse::Exact,
+            is_hot,
+            held_back: None,
+        }));
     }
 
     fn read_slot(
@@ -293,6 +393,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             return self.interrupt(Interruption::Blocked(writer));
         }
         if self.mode == Mode::Speculative {
+            self.saw_watched |= seen.writer.is_some() && seen.writer == self.watched;
             self.reads.push(Read::Slot { at, account, seen: seen.value });
         }
         Ok(seen.value)
@@ -363,60 +464,13 @@ pub(crate) fn load<S: StateSource>(source: &S, address: Address) -> Result<Loade
     Ok(Loaded { account, has_storage })
 }
 
-/// What a transaction published, so that a later execution of it can take it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Written {
-    Account(AccountRef),
-    Slot(crate::memory::SlotRef),
-}
-
-/// Writes what `state` changed to `memory`, telling `written` each location.
-#[expect(clippy::iter_over_hash_type, reason = "each location is written on its own")]
-pub(crate) fn publish(
-    memory: &Memory,
-    version: Version,
-    state: &AddressMap<RevmAccount>,
-    suspects: &mut Vec<Version>,
-    mut written: impl FnMut(Written),
-) {
-    for (address, account) in state {
-        let Some(change) = classify(account) else { continue };
-        let mut slots = changed_slots(account).peekable();
-        let has_slots = change.account.is_some() && slots.peek().is_some();
-        if !change.changed && !has_slots {
-            continue;
-        }
-        // Whatever the journal holds was read through this memory.
-        let at = account.info.account_id.map(|id| AccountRef(name_of(id)));
-        let Some(at) = at.or_else(|| memory.find_account(*address)) else { continue };
-        if let Some(code) = new_code(account) {
-            memory.insert_code(account.info.code_hash, code.clone());
-        }
-        if change.changed {
-            memory.write_account(at, version, change.account, change.wiped, suspects);
-            written(Written::Account(at));
-        }
-        if has_slots {
-            for (slot, value) in slots {
-                written(Written::Slot(memory.write_slot(at, slot, version, value, suspects)));
-            }
-        }
-    }
-}
-
-/// Takes back what the transaction of `version` wrote.
-pub(crate) fn take_back(
-    memory: &Memory,
-    version: Version,
-    written: impl IntoIterator<Item = Written>,
-    suspects: &mut Vec<Version>,
-) {
-    for at in written {
-        match at {
-            Written::Account(at) => memory.remove_account(at, version, suspects),
-            Written::Slot(at) => memory.remove_slot(at, version, suspects),
-        }
-    }
+/// What a transaction, for which `account` was as `seen` before, added to its balance, modulo 2²⁵⁶;
+/// `None` where that is not all it did to it.
+fn added_to_balance(account: &RevmAccount, seen: Option<Account>) -> Option<U256> {
+    let before = seen?;
+    let after = classify(account)?.account?;
+    let only = Account { balance: before.balance, ..after } == before;
+    only.then(|| after.balance.wrapping_sub(before.balance))
 }
 
 impl<S: StateSource> Drop for WorkerDb<'_, S> {

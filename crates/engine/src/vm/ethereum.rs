@@ -81,6 +81,7 @@ impl BlockVm for Ethereum {
     type Factory = DeferringEvmFactory;
     type Transaction = Transaction;
     type Receipt = Receipt;
+    const NOTES_BALANCES: bool = true;
 
     fn factory(&self) -> &DeferringEvmFactory {
         &self.factory

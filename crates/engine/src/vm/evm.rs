@@ -75,7 +75,7 @@ impl<DB: Database, I> DeferringEvm<DB, I> {
     /// about balances.
     ///
     /// Only of accounts to which the database gave ids is there more to say than that the outcome
-    /// may rest on them. Ids are below 2³⁰: the bits above are used for notes, and are left set in the
+    /// may rest on them. Ids are below 2²⁹: the bits above are used for notes, and are left set in the
     /// accounts of the journal.
     ///
     /// # Errors

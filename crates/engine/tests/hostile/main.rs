@@ -3,6 +3,7 @@
 //! A test's name says what happens in its block. All ways of execution must agree on the whole
 //! output; the assertions say what they must agree on.
 
+mod balances;
 mod beneficiary;
 mod creating;
 mod delegation;
