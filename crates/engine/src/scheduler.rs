@@ -9,7 +9,7 @@
 //! committing what it took itself, a transaction it set free itself (its inputs are in this
 //! worker's caches), one that others set free, the next of its batch, a new batch in block order,
 //! and committing what others took. What a worker executes and commits itself need not travel
-//! between caches, which for a short transaction takes as long as executing it. Where reads are slow
+//! between caches, which counts beside executing a short transaction. Where reads are slow
 //! that is little, and whoever took a transaction may be reading: there a batch is one transaction, and
 //! committing whatever can be committed comes first.
 //!
