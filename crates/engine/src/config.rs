@@ -21,7 +21,11 @@ pub struct EngineConfig {
     /// [`threads`](Self::threads) run and the others are blocked in reads. The source is then asked
     /// for things that the block turns out not to need.
     pub read_depth: usize,
-    /// Analysed code kept across blocks, in bytes. Default: 256 MiB.
+    /// Analysed code kept across blocks, in about so many bytes of code. Default: 256 MiB.
+    ///
+    /// One half is for code that all share, and all that sequential execution uses. The other half is
+    /// for the workers' own copies of what they run, an equal part for each. A worker that executes
+    /// ahead, or another block besides, has as much again until the block is done.
     pub code_cache_bytes: usize,
 }
 

@@ -9,7 +9,7 @@
 //! committing what it took itself, a transaction it set free itself (its inputs are in this
 //! worker's caches), one that others set free, the next of its batch, a new batch in block order,
 //! and committing what others took. What a worker executes and commits itself need not travel
-//! between caches, which for a short transaction takes as long as executing it. Where reads are slow
+//! between caches, which counts beside executing a short transaction. Where reads are slow
 //! that is little, and whoever took a transaction may be reading: there a batch is one transaction, and
 //! committing whatever can be committed comes first.
 //!
@@ -19,6 +19,7 @@
 //! only.
 
 mod ahead;
+mod commit_role;
 mod conflict;
 mod dependency;
 mod permits;
@@ -26,7 +27,7 @@ mod portion;
 mod status;
 mod wait;
 
-use std::{cell::Cell, cmp::Reverse, collections::BinaryHeap, ops::Range};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use crate::{
     hooks::{Hooks, Site},
@@ -41,6 +42,7 @@ use crate::{
 };
 
 pub(crate) use ahead::Ahead;
+pub(crate) use commit_role::CommitRole;
 pub(crate) use conflict::{Classes, Conflicts};
 pub(crate) use dependency::Freed;
 use dependency::Waiters;
@@ -168,7 +170,7 @@ impl Scheduler {
         {
             return None;
         }
-        Some(CommitRole { scheduler: self, takes_next: Cell::new(false) })
+        Some(CommitRole::new(self))
     }
 
     fn can_commit(&self) -> bool {
@@ -312,8 +314,9 @@ impl Scheduler {
 
     /// Who waits for a member of a class that runs in line goes on waiting for its commit.
     ///
-    /// Nobody is woken: whoever executed `tx` looks next whether it can commit, and whoever holds
-    /// the commit role then looks again after giving it back.
+    /// Nobody is woken to commit. The owner comes to it by itself: at once where `tx` is of its own
+    /// portion, else at the latest when it finds nothing else to do. It passes by a commit role that
+    /// is taken; giving that back wakes those who sleep, if there is something to commit.
     fn settle(&self, tx: u32) -> Freed {
         if self.hooks.spuriously(Site::Settle, tx) {
             self.suspect(self.hooks.pick(tx, self.len()));
@@ -324,7 +327,8 @@ impl Scheduler {
         dependency::close(&self.slots, tx, &self.hooks)
     }
 
-    /// The owner of `tx` gives it up until its turn to commit. Nobody is woken, as above.
+    /// The owner of `tx` gives it up until its turn to commit. Nobody is woken to commit, for the same
+    /// reason as when it was executed.
     pub(crate) fn release(&self, tx: u32) {
         self.hooks.at(Site::Release, tx);
         self.slots[tx as usize].status.release();
@@ -443,78 +447,6 @@ impl Scheduler {
         match &self.permits {
             Some(permits) => permits.wake(self),
             None => self.parking.wake(),
-        }
-    }
-}
-
-/// The right to commit, held by at most one worker. Given back when dropped.
-#[derive(Debug)]
-pub(crate) struct CommitRole<'s> {
-    scheduler: &'s Scheduler,
-    /// Whether the next in line waited for the one just committed.
-    takes_next: Cell<bool>,
-}
-
-impl CommitRole<'_> {
-    /// Takes the next transaction in line; `None` at the end of the block, or to give the role back.
-    ///
-    /// With `portion`, what another worker took is left to that one, which has it in its caches and
-    /// looks after each execution; but not what was held back, which nobody is about to start.
-    pub(crate) fn begin(&self, portion: Option<&mut Portion>) -> Option<(u32, CommitClaim)> {
-        let next = self.scheduler.committed();
-        if self.scheduler.hooks.spuriously(Site::BeginCommit, next) {
-            return None;
-        }
-        let slot = self.scheduler.slots.get(next as usize)?;
-        if let Some(portion) = portion
-            && !portion.contains(next)
-            && !self.takes_next.get()
-            && !(slot.status.is_pending() && slot.waiters.is_enrolled())
-        {
-            return None;
-        }
-        Some((next, slot.status.begin_commit()))
-    }
-
-    /// The validation of `tx` failed: it is executed again, by the holder.
-    pub(crate) fn restart(&self, tx: u32) {
-        self.scheduler.hooks.at(Site::Restart, tx);
-        self.scheduler.slots[tx as usize].status.restart();
-        self.scheduler.reopen(tx);
-    }
-
-    /// `tx`, next in line, is final.
-    pub(crate) fn commit(&self, tx: u32) -> Freed {
-        let scheduler = self.scheduler;
-        scheduler.hooks.at(Site::Commit, tx);
-        scheduler.slots[tx as usize].status.commit();
-        let mut freed = dependency::close(&scheduler.slots, tx, &scheduler.hooks);
-        scheduler.hooks.at(Site::Committed, tx);
-        let end = scheduler.window_end(tx);
-        scheduler.committed.store(tx + 1, SeqCst);
-        // Who found the window full saw the cursor at its old end, and then announced that it sleeps
-        // or saw the new one. Looking at the cursor before the window moves would miss who takes the
-        // last place in it in between.
-        let was_full = scheduler.cursor.load(SeqCst) >= end;
-        if tx + 1 == scheduler.len() || (was_full && scheduler.has_fresh()) {
-            scheduler.wake();
-        }
-        // The next in line is this worker's own next task.
-        let before = freed.len();
-        freed.retain(|freed| *freed != tx + 1);
-        self.takes_next.set(freed.len() < before);
-        freed
-    }
-}
-
-impl Drop for CommitRole<'_> {
-    /// Who saw the role taken and passed by relies on the holder, and the holder may have left
-    /// something to those who sleep.
-    fn drop(&mut self) {
-        let scheduler = self.scheduler;
-        scheduler.committing.store(false, SeqCst);
-        if scheduler.anybody_sleeps() && scheduler.can_commit() {
-            scheduler.wake();
         }
     }
 }

@@ -13,6 +13,7 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason},
     },
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 use warpline_primitives::RecoveredBlock;
 
@@ -95,6 +96,10 @@ where
         tx: TxEnv,
     ) -> Result<Noted<HaltReason>, EVMError<DB::Error>> {
         evm.transact_noting(tx)
+    }
+
+    fn recycle<DB: Database>(&self, evm: &mut DeferringEvm<DB>, state: EvmState) {
+        evm.recycle(state);
     }
 
     fn receipt(&self, _: &Recovered<T>, result: ExecutionResult<HaltReason>) -> Executed {

@@ -22,6 +22,10 @@ use crate::pool::Pool;
 /// Entries from which on it pays to wake other workers.
 const PARALLEL_FROM: usize = 4096;
 
+// The part that an account belongs to is the lowest bits of its shard: each part has whole shards of
+// the table, and at least one.
+const _: () = assert!(StateDiff::SHARDS.is_power_of_two() && StateDiff::SHARDS <= table::SHARDS);
+
 /// A slot's end state.
 #[derive(Clone, Copy)]
 struct SlotEnd {

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Log, keccak256};
 
-/// How many hashes a thread remembers, 80 bytes each.
+/// How many hashes a thread remembers, 65 bytes each with what was hashed.
 const ENTRIES: usize = 1 << ENTRY_BITS;
 const ENTRY_BITS: u32 = 9;
 

@@ -141,6 +141,8 @@ fn empty() -> Bytecode {
 
 #[cfg(test)]
 mod tests {
+    use warpline_primitives::MemoryState;
+
     use super::*;
 
     #[test]
@@ -149,5 +151,54 @@ mod tests {
         assert_eq!((empty().len(), empty().is_empty()), (0, true));
         assert_eq!(empty().bytecode(), Bytecode::new().bytecode());
         assert_eq!(empty().hash_slow(), KECCAK_EMPTY);
+    }
+
+    /// A state with so many codes of 100 bytes, and their hashes.
+    fn codes(count: u8) -> (MemoryState, Vec<B256>) {
+        let mut state = MemoryState::default();
+        let hashes = (0..count).map(|n| state.insert_code(Bytes::from(vec![n; 100]))).collect();
+        (state, hashes)
+    }
+
+    #[test]
+    fn a_worker_that_comes_back_finds_its_own_copies() {
+        let (state, hashes) = codes(1);
+        let hash = hashes[0];
+        let cache = CodeCache::new(1 << 20, 2);
+        let mut own = cache.take_own(0);
+        let first = own.get(hash, &cache, &state).unwrap();
+        let empty = own.empty();
+        // Meanwhile there are none to take: somebody else makes new ones.
+        let besides = cache.take_own(0).get(hash, &cache, &state).unwrap();
+        let of_another = cache.take_own(1).get(hash, &cache, &state).unwrap();
+        cache.keep_own(0, own);
+        let shared = cache.get(hash, &state).unwrap();
+        for other in [&besides, &of_another, &shared] {
+            assert_eq!(*other, first);
+            assert_ne!(other.bytecode().as_ptr(), first.bytecode().as_ptr());
+        }
+        let mut own = cache.take_own(0);
+        let again = own.get(hash, &cache, &state).unwrap();
+        assert_eq!(again.bytecode().as_ptr(), first.bytecode().as_ptr());
+        assert_eq!(own.empty().bytecode().as_ptr(), empty.bytecode().as_ptr());
+    }
+
+    #[test]
+    fn a_workers_own_copies_are_bounded() {
+        let (state, hashes) = codes(100);
+        // Half of it for two workers: 1000 bytes each.
+        let cache = CodeCache::new(4000, 2);
+        let mut most = 0;
+        for hash in hashes {
+            let mut own = cache.take_own(1);
+            own.get(hash, &cache, &state).unwrap();
+            let held: usize = own.codes.values().map(Bytecode::len).sum();
+            assert_eq!(held, own.bytes);
+            assert!(own.codes.contains_key(&hash), "the newest is kept");
+            most = most.max(held);
+            cache.keep_own(1, own);
+        }
+        // They are dropped once they are over the bound, which is by one code here.
+        assert_eq!(most, 1100);
     }
 }

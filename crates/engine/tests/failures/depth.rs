@@ -7,16 +7,14 @@ use std::sync::{
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use warpline_engine::{
-    Cancellation, Engine, EngineBug, EngineConfig, Ethereum, ExecuteOptions, ExecutionError,
-    Strategy,
+    Cancellation, Engine, EngineConfig, Ethereum, ExecuteOptions, ExecutionError, Strategy,
 };
 use warpline_primitives::{Account, MemoryState, MissingState, StateSource};
 use warpline_testkit::{
-    Asm, Case, FailingSource, Fork, PanickingSource, ReadFailed, SlowSource, Tx, account, op,
-    within,
+    Asm, Case, FailingSource, Fork, ReadFailed, SlowSource, Tx, account, op, within,
 };
 
-use super::{ALICE, COUNTER, LIMIT, assert_usable, mixed, panics::silence_panics, reads_of, run};
+use super::{ALICE, Attempt, COUNTER, LIMIT, at_each_read, panics::panic_at_each_read, run};
 
 /// Threads and reads: more reads than threads each, once with nobody to run beside a blocked worker.
 const DEPTHS: [(usize, usize); 4] = [(1, 2), (1, 32), (2, 4), (2, 32)];
@@ -30,53 +28,34 @@ pub(crate) fn engine(case: &Case, (threads, reads): (usize, usize)) -> Engine {
 #[test]
 fn a_source_that_fails() {
     within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let expected = run(&engine(&case, (1, 0)), &block, state, Strategy::Sequential).unwrap();
         for depth in DEPTHS {
-            for at in 0..reads_of(&case) {
-                // New each time: a cache of code would hide reads.
-                let engine = engine(&case, depth);
-                let source = FailingSource::from(state, at);
-                let error = engine.execute(&block, &source).expect_err("it cannot succeed");
-                assert!(
-                    matches!(error, ExecutionError::StateRead(ReadFailed::OnPurpose(_))),
-                    "{depth:?}, from read {at} on: {error}"
-                );
-                let source = FailingSource::once(SlowSource::new(state, at), at);
-                match engine.execute(&block, &source) {
-                    Ok(output) => expected.compare(&output).expect("a right success"),
-                    Err(ExecutionError::StateRead(_)) => {}
-                    Err(other) => panic!("{depth:?}, read {at}: {other}"),
-                }
-                assert_usable(&engine, &block, state);
-            }
+            at_each_read(
+                |case| engine(case, depth),
+                |Attempt { engine, block, state, expected, at }| {
+                    let source = FailingSource::from(state, at);
+                    let error = engine.execute(block, &source).expect_err("it cannot succeed");
+                    assert!(
+                        matches!(error, ExecutionError::StateRead(ReadFailed::OnPurpose(_))),
+                        "{depth:?}, from read {at} on: {error}"
+                    );
+                    let source = FailingSource::once(SlowSource::new(state, at), at);
+                    match engine.execute(block, &source) {
+                        Ok(output) => expected.compare(&output).expect("a right success"),
+                        Err(ExecutionError::StateRead(_)) => {}
+                        Err(other) => panic!("{depth:?}, read {at}: {other}"),
+                    }
+                },
+            );
         }
     });
 }
 
 #[test]
 fn a_source_that_panics_at_any_read() {
-    silence_panics();
     within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
         for depth in DEPTHS {
-            let mut contained = 0;
-            let reads = reads_of(&case);
-            for at in 0..reads {
-                let engine = engine(&case, depth);
-                let source = PanickingSource::new(state, at);
-                match engine.execute(&block, &source) {
-                    Err(ExecutionError::EngineBug(EngineBug::Panic(message))) => {
-                        assert!(message.contains("was made to panic"), "{message}");
-                        contained += 1;
-                    }
-                    other => panic!("{depth:?}, read {at}: {:?}", other.map(|it| it.gas_used)),
-                }
-                assert_usable(&engine, &block, state);
-            }
-            assert_eq!(contained, reads);
+            let found = panic_at_each_read(|case| engine(case, depth), Strategy::Auto);
+            assert_eq!(found.contained, found.reads, "{depth:?}");
         }
     });
 }
@@ -124,24 +103,22 @@ impl StateSource for Cancelling<'_> {
 #[test]
 fn a_cancellation_at_any_read() {
     within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let expected = run(&engine(&case, (1, 0)), &block, state, Strategy::Sequential).unwrap();
         for depth in DEPTHS {
-            for at in 0..reads_of(&case) {
-                let engine = engine(&case, depth);
-                let cancellation = Cancellation::default();
-                let reads = AtomicU64::new(0);
-                let source = Cancelling { state, cancellation: cancellation.clone(), at, reads };
-                let options = ExecuteOptions::default().cancelled_by(&cancellation);
-                match engine.execute_with(&block, &source, options) {
-                    Err(ExecutionError::Cancelled) => {}
-                    // The last transaction may have been under way.
-                    Ok(output) => expected.compare(&output).expect("equal"),
-                    Err(other) => panic!("{depth:?}, read {at}: {other}"),
-                }
-                assert_usable(&engine, &block, state);
-            }
+            at_each_read(
+                |case| engine(case, depth),
+                |Attempt { engine, block, state, expected, at }| {
+                    let cancellation = Cancellation::default();
+                    let options = ExecuteOptions::default().cancelled_by(&cancellation);
+                    let (reads, cancellation) = (AtomicU64::new(0), cancellation.clone());
+                    let source = Cancelling { state, cancellation, at, reads };
+                    match engine.execute_with(block, &source, options) {
+                        Err(ExecutionError::Cancelled) => {}
+                        // The last transaction may have been under way.
+                        Ok(output) => expected.compare(&output).expect("equal"),
+                        Err(other) => panic!("{depth:?}, read {at}: {other}"),
+                    }
+                },
+            );
         }
     });
 }

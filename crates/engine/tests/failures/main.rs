@@ -82,25 +82,48 @@ fn reads_of(case: &Case) -> u64 {
     source.reads()
 }
 
+/// Something is about to happen at one read of [`mixed`].
+struct Attempt<'c> {
+    /// New each time: a cache of code would hide reads.
+    engine: &'c Engine,
+    block: &'c RecoveredBlock,
+    state: &'c MemoryState,
+    /// What the block comes to when nothing happens.
+    expected: &'c BlockOutput,
+    at: u64,
+}
+
+/// Lets it happen at each read in turn. Whatever did, the engine goes on. Returns how many reads
+/// there are.
+fn at_each_read(engine: impl Fn(&Case) -> Engine, mut happen: impl FnMut(Attempt<'_>)) -> u64 {
+    let case = mixed();
+    let (block, state) = (case.block(), case.state());
+    let expected = run(&engine(&case), &block, state, Strategy::Sequential).expect("nothing fails");
+    let reads = reads_of(&case);
+    assert!(reads > 20);
+    for at in 0..reads {
+        let engine = engine(&case);
+        happen(Attempt { engine: &engine, block: &block, state, expected: &expected, at });
+        assert_usable(&engine, &block, state);
+    }
+    reads
+}
+
 #[test]
 fn a_source_that_fails_from_some_read_on() {
     within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let reads = reads_of(&case);
-        assert!(reads > 20);
         for strategy in [Strategy::Sequential, Strategy::Parallel(1), Strategy::Parallel(2)] {
-            for at in 0..reads {
-                // New each time: a cache of code would hide reads.
-                let engine = engine(&case, 2);
-                let source = FailingSource::from(state, at);
-                let error = run(&engine, &block, &source, strategy).expect_err("it cannot succeed");
-                assert!(
-                    matches!(error, ExecutionError::StateRead(ReadFailed::OnPurpose(_))),
-                    "{strategy:?}, from read {at} on: {error}"
-                );
-                assert_usable(&engine, &block, state);
-            }
+            at_each_read(
+                |case| engine(case, 2),
+                |Attempt { engine, block, state, at, .. }| {
+                    let source = FailingSource::from(state, at);
+                    let error = run(engine, block, &source, strategy).expect_err("it must fail");
+                    assert!(
+                        matches!(error, ExecutionError::StateRead(ReadFailed::OnPurpose(_))),
+                        "{strategy:?}, from read {at} on: {error}"
+                    );
+                },
+            );
         }
     });
 }
@@ -108,26 +131,23 @@ fn a_source_that_fails_from_some_read_on() {
 #[test]
 fn a_source_that_fails_once() {
     within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let reads = reads_of(&case);
-        let expected = run(&engine(&case, 1), &block, state, Strategy::Sequential).unwrap();
-        for at in 0..reads {
-            let engine = engine(&case, 2);
-            let source = FailingSource::once(state, at);
-            let error = run(&engine, &block, &source, Strategy::Sequential);
-            assert!(matches!(error, Err(ExecutionError::StateRead(_))), "read {at}");
-            for width in [1, 2, 8] {
-                let source = FailingSource::once(SlowSource::new(state, at), at);
-                // A failure in speculation may be overcome, but nothing else may come of it.
-                match run(&engine, &block, &source, Strategy::Parallel(width)) {
-                    Ok(output) => expected.compare(&output).expect("a right success"),
-                    Err(ExecutionError::StateRead(_)) => {}
-                    Err(other) => panic!("read {at} on {width}: {other}"),
+        at_each_read(
+            |case| engine(case, 2),
+            |Attempt { engine, block, state, expected, at }| {
+                let source = FailingSource::once(state, at);
+                let error = run(engine, block, &source, Strategy::Sequential);
+                assert!(matches!(error, Err(ExecutionError::StateRead(_))), "read {at}");
+                for width in [1, 2, 8] {
+                    let source = FailingSource::once(SlowSource::new(state, at), at);
+                    // A failure in speculation may be overcome, but nothing else may come of it.
+                    match run(engine, block, &source, Strategy::Parallel(width)) {
+                        Ok(output) => expected.compare(&output).expect("a right success"),
+                        Err(ExecutionError::StateRead(_)) => {}
+                        Err(other) => panic!("read {at} on {width}: {other}"),
+                    }
                 }
-            }
-            assert_usable(&engine, &block, state);
-        }
+            },
+        );
     });
 }
 

@@ -8,32 +8,39 @@ use warpline_engine::{
 use warpline_primitives::{BlockOutput, CommitStep, StateDiff};
 use warpline_testkit::{Case, PanickingSource, within};
 
-use super::{LIMIT, assert_usable, depth, engine, mixed, reads_of, run};
+use super::{Attempt, LIMIT, assert_usable, at_each_read, depth, engine, mixed, run};
+
+/// What came of panics at each read.
+#[derive(Debug)]
+pub(crate) struct Panics {
+    pub(crate) reads: u64,
+    /// How many of them were reported. An execution may take fewer reads, or others.
+    pub(crate) contained: u64,
+}
+
+/// Executes blocks in which one read after the other panics.
+pub(crate) fn panic_at_each_read(engine: impl Fn(&Case) -> Engine, strategy: Strategy) -> Panics {
+    silence_panics();
+    let mut contained = 0;
+    let reads = at_each_read(engine, |Attempt { engine, block, state, expected, at }| {
+        match run(engine, block, &PanickingSource::new(state, at), strategy) {
+            Err(ExecutionError::EngineBug(EngineBug::Panic(message))) => {
+                assert!(message.contains("was made to panic"), "{message}");
+                contained += 1;
+            }
+            Ok(output) => expected.compare(&output).expect("a right success"),
+            Err(other) => panic!("{strategy:?}, read {at}: {other}"),
+        }
+    });
+    Panics { reads, contained }
+}
 
 #[test]
 fn a_source_that_panics_at_any_read() {
-    silence_panics();
     within(LIMIT, || {
-        let case = mixed();
-        let (block, state) = (case.block(), case.state());
-        let reads = reads_of(&case);
         for width in [1, 2, 8] {
-            let mut contained = 0;
-            for at in 0..reads {
-                let engine = engine(&case, 2);
-                let source = PanickingSource::new(state, at);
-                match run(&engine, &block, &source, Strategy::Parallel(width)) {
-                    Err(ExecutionError::EngineBug(EngineBug::Panic(message))) => {
-                        assert!(message.contains("was made to panic"), "{message}");
-                        contained += 1;
-                    }
-                    // It may take fewer reads, or others.
-                    Ok(_) => {}
-                    Err(other) => panic!("read {at} on {width}: {other}"),
-                }
-                assert_usable(&engine, &block, state);
-            }
-            assert!(contained > reads / 2, "{contained} of {reads} on {width}");
+            let found = panic_at_each_read(|case| engine(case, 2), Strategy::Parallel(width));
+            assert!(found.contained > found.reads / 2, "{found:?} on {width}");
         }
     });
 }
@@ -152,7 +159,7 @@ fn a_worker_that_panics_at_any_decision_point_while_reads_are_outstanding() {
 }
 
 /// Panics on purpose need no backtrace.
-pub(crate) fn silence_panics() {
+fn silence_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
