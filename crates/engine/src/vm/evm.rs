@@ -104,7 +104,7 @@ impl<DB: Database, I> DeferringEvm<DB, I> {
     }
 
     /// Lets the next transaction use the memory of a journal that is done with.
-    pub(crate) fn recycle(&mut self, mut state: EvmState) {
+    pub fn recycle(&mut self, mut state: EvmState) {
         if state.capacity() <= MOST_RECYCLED {
             state.clear();
             self.inner.ctx.journal_mut().inner.state = state;
