@@ -81,7 +81,18 @@ pub(crate) struct Record<R> {
 
 impl<R> Default for Record<R> {
     fn default() -> Self {
-        Self { reads: ReadSet::new(), written: Vec::new(), done: None }
+        Self { reads: ReadSet::default(), written: Vec::new(), done: None }
+    }
+}
+
+impl<R> Record<R> {
+    /// A record of nothing with what this one has allocated, if anything.
+    pub(crate) fn emptied(mut self) -> Option<Self> {
+        self.reads.clear();
+        self.written.clear();
+        self.done = None;
+        let Self { reads: ReadSet { accounts, slots }, written, .. } = &self;
+        (accounts.capacity() + slots.capacity() + written.capacity() > 0).then_some(self)
     }
 }
 

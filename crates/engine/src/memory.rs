@@ -36,7 +36,7 @@ use crate::{
 };
 use cell::Cell;
 use read_set::differ_beyond_balance;
-pub(crate) use read_set::{AccountRead, Read, ReadSet, Shift};
+pub(crate) use read_set::{AccountRead, ReadSet, Shift, SlotRead};
 use table::{Shards, Table};
 
 /// A position in the block; see the module's documentation.
@@ -269,37 +269,43 @@ impl Memory {
         }
     }
 
-    /// Compares what the transaction of `version` read with what it would read now, where `and` says
-    /// what is not in the memory of an account. `None` where its outcome could be another, else by
-    /// how much more balance the account has.
-    pub(crate) fn compare(
+    /// Whether the transaction of `version` would read the same now, balances apart that make no
+    /// difference.
+    pub(crate) fn hold(&self, reads: &ReadSet, version: Version) -> bool {
+        let account = |read| self.account_holds(read, version, |_, now| now).is_some();
+        reads.accounts.iter().all(account)
+            && reads.slots.iter().all(|read| self.slot_holds(read, version))
+    }
+
+    /// Compares what the transaction of `version` saw of an account with what it would see now, where
+    /// `and` says what is not in the memory. `None` where its outcome could be another, else by how
+    /// much more balance there is.
+    pub(crate) fn account_holds(
         &self,
-        read: &Read,
+        read: &AccountRead,
         version: Version,
         and: impl FnOnce(Address, Option<Account>) -> Option<Account>,
     ) -> Option<Shift> {
         self.hooks.at(Site::Compare, version);
-        match read {
-            Read::Account(read) => {
-                let now = {
-                    let (shard, index) = self.accounts.of_name(read.at.0);
-                    let entry = &shard.entries[index];
-                    if entry.has_storage_below(version) != read.has_storage {
-                        return None;
-                    }
-                    entry.cell.value(version)?
-                };
-                read.shift(and(read.address, now.value))
+        let now = {
+            let (shard, index) = self.accounts.of_name(read.at.0);
+            let entry = &shard.entries[index];
+            if entry.has_storage_below(version) != read.has_storage {
+                return None;
             }
-            Read::Slot { at, account, seen } => {
-                let now = {
-                    let (shard, index) = self.slots.of_name(at.0);
-                    shard.entries[index].cell.value(version)?
-                };
-                let now = self.after_wipes(*account, version, now).value;
-                (now == *seen).then_some(Shift::ZERO)
-            }
-        }
+            entry.cell.value(version)?
+        };
+        read.shift(and(read.address, now.value))
+    }
+
+    /// Whether the transaction of `version` would see the same of a slot now.
+    pub(crate) fn slot_holds(&self, read: &SlotRead, version: Version) -> bool {
+        self.hooks.at(Site::Compare, version);
+        let now = {
+            let (shard, index) = self.slots.of_name(read.at.0);
+            shard.entries[index].cell.value(version)
+        };
+        now.is_some_and(|now| self.after_wipes(read.account, version, now).value == read.seen)
     }
 
     /// Whether `version` changed more of an account than its balance.

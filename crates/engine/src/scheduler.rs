@@ -381,7 +381,8 @@ impl Scheduler {
         let mut ready = self.ready.lock();
         let before = ready.len();
         for tx in txs {
-            if self.hooks.spuriously(Site::Repeat, tx) {
+            // Not without end: who always finds something here gives no permit back.
+            if self.hooks.spuriously(Site::Repeat, tx) && ready.len() < self.slots.len() {
                 ready.push(Reverse(tx));
             }
             if !self.hooks.spuriously(Site::Lose, tx) {

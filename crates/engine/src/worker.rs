@@ -8,7 +8,7 @@ use revm::state::EvmState;
 use warpline_primitives::{StateSource, WorkCounts};
 
 use crate::{
-    execute::{Committed, Done, Job, Run, version_of},
+    execute::{Committed, Done, Job, Record, Run, version_of},
     hooks::Site,
     memory::{AccountRead, Shift, Version},
     read_ahead::{self, Key},
@@ -23,6 +23,9 @@ use crate::{
 /// How often a worker repeats a transaction that came into doubt while it ran. Beyond that, what
 /// disturbs it is better left to settle: the commit will look at it.
 const MAX_ROUNDS: usize = if cfg!(feature = "model") { 2 } else { 3 };
+
+/// How many records a worker keeps to use again.
+const MAX_SPARE: usize = 64;
 
 /// A balance that is sufficient, in whichever token, and far from any overflow.
 const PLENTY: U256 = U256::from_limbs([0, 1 << 36, 0, 0]);
@@ -53,6 +56,8 @@ pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
     /// What the one to commit saw of accounts that have another balance than that, and by how much
     /// that is more.
     shifts: Vec<(AccountRead, Shift)>,
+    /// Records without content.
+    spare: Vec<Record<V::Receipt>>,
     counts: WorkCounts,
 }
 
@@ -74,6 +79,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             seat,
             suspects: Vec::new(),
             shifts: Vec::new(),
+            spare: Vec::new(),
             counts: WorkCounts::default(),
         }
     }
@@ -317,8 +323,8 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let version = version_of(index);
         let mut record = run.records[index].lock();
         let record = &mut *record;
+        let mut earlier = std::mem::replace(record, self.spare.pop().unwrap_or_default());
         self.evm.db_mut().swap_reads(&mut record.reads);
-        let earlier = std::mem::take(&mut record.written);
         record.done = transacted.map(|transacted| {
             let Transacted { result, state, deferred_fee } = transacted;
             let written = &mut record.written;
@@ -340,14 +346,22 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 journal,
             })
         });
-        if !earlier.is_empty() {
+        if !earlier.written.is_empty() {
             // Sorted, because a transaction can write thousands of slots, and again and again.
             record.written.sort_unstable();
             let again = |at: &Written| record.written.binary_search(at).is_ok();
-            let not_again = earlier.into_iter().filter(|at| !again(at));
+            let not_again = earlier.written.drain(..).filter(|at| !again(at));
             take_back(run.memory, version, not_again, &mut self.suspects);
         }
+        self.set_aside(earlier);
         run.scheduler.hooks.at(Site::Kept, tx);
+    }
+
+    /// Keeps the memory of a record that is done with for another transaction.
+    fn set_aside(&mut self, record: Record<V::Receipt>) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.extend(record.emptied());
+        }
     }
 
     /// Whether `tx`, which this worker owns, would read the same again.
@@ -356,8 +370,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let run = self.run;
         let version = version_of(tx as usize);
         let record = run.records[tx as usize].lock();
-        let mut reads = record.reads.iter();
-        let hold = reads.all(|read| run.memory.compare(read, version, |_, now| now).is_some());
+        let hold = run.memory.hold(&record.reads, version);
         self.judge(tx, hold)
     }
 

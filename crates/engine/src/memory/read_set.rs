@@ -6,23 +6,34 @@ use warpline_primitives::Account;
 use super::{AccountRef, SlotRef};
 use crate::balance_use::BalanceUse;
 
-/// One observation, by value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// An account, or its absence.
-    Account(AccountRead),
-    /// A storage slot.
-    Slot {
-        /// Which.
-        at: SlotRef,
-        /// Whose: a wipe of the account's storage changes the slot's value.
-        account: AccountRef,
-        /// What was there.
-        seen: U256,
-    },
+/// All observations of one execution, by value. The journal asks once per key, so nothing stands
+/// twice.
+#[derive(Debug, Default)]
+pub(crate) struct ReadSet {
+    pub(crate) accounts: Vec<AccountRead>,
+    pub(crate) slots: Vec<SlotRead>,
 }
 
-/// What was seen of an account.
+impl ReadSet {
+    /// Forgets everything but the allocations.
+    pub(crate) fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+    }
+}
+
+/// What was seen of a storage slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotRead {
+    /// Which.
+    pub(crate) at: SlotRef,
+    /// Whose: a wipe of the account's storage changes the slot's value.
+    pub(crate) account: AccountRef,
+    /// What was there.
+    pub(crate) seen: U256,
+}
+
+/// What was seen of an account, or of its absence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AccountRead {
     /// Which.
@@ -41,9 +52,6 @@ pub(crate) struct AccountRead {
     /// is not published before it commits.
     pub(crate) held_back: Option<U256>,
 }
-
-/// All observations of one execution. The journal asks once per key, so nothing stands twice.
-pub(crate) type ReadSet = Vec<Read>;
 
 /// By how much the balances before a transaction differ from those it saw, modulo 2²⁵⁶. Nothing
 /// that it did depends on it, so that those after it differ by as much.

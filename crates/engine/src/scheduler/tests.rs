@@ -170,3 +170,20 @@ fn a_transaction_executed_often_enough_is_left_to_the_commit() {
     assert!(role.commit(0).is_empty(), "1 is next in line: the holder takes it");
     assert_eq!(role.begin(None), Some((1, CommitClaim::Pending)));
 }
+
+/// A queue that grows faster than it is emptied keeps its worker from all else.
+#[cfg(feature = "testing")]
+#[test]
+fn what_is_handed_out_twice_on_purpose_does_not_pile_up() {
+    use crate::testing::Perturbation;
+
+    for seed in 0..2_000 {
+        let hooks = Hooks::new(Perturbation::seeded(seed)).of_run();
+        let scheduler = Scheduler::new(8, hooks, None);
+        scheduler.push(0..8);
+        for _ in 0..100 {
+            let _ = next(&scheduler);
+        }
+        assert!(scheduler.ready_len.load(SeqCst) <= 16, "seed {seed}");
+    }
+}

@@ -22,7 +22,7 @@ use crate::{
     execute::{Job, Run},
     hooks::Site,
     memory::{
-        AccountRead, AccountRef, Loaded, Memory, Read, ReadSet, Reader, SeenAccount, Version,
+        AccountRead, AccountRef, Loaded, Memory, ReadSet, Reader, SeenAccount, SlotRead, Version,
     },
     parent::Parent,
     read_ahead::Key,
@@ -97,7 +97,7 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     /// A version of interest, and whether anything of it was read.
     watched: Option<Version>,
     saw_watched: bool,
-    /// Accounts of that version that were read: which of the reads.
+    /// Accounts of that version that were read: which of those.
     watched_accounts: SmallVec<[usize; 2]>,
     reads: ReadSet,
     /// Accounts that many transactions write, as they were when this worker last looked, and the
@@ -138,7 +138,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             watched: None,
             saw_watched: false,
             watched_accounts: SmallVec::new(),
-            reads: ReadSet::new(),
+            reads: ReadSet::default(),
             hot: AddressMap::default(),
             turns: 0,
             interruption: None,
@@ -172,8 +172,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     /// whether its outcome can stand before everything before it is committed.
     pub(crate) fn note(&mut self, balances: &BalanceUses, state: &mut EvmState) -> bool {
         let mut stands = true;
-        for read in &mut self.reads {
-            let Read::Account(read) = read else { continue };
+        for read in &mut self.reads.accounts {
             let Some(account) = state.get_mut(&read.address) else { continue };
             read.balance = balances.of_read(&read.address, account.info.account_id, read.seen);
             if read.balance == BalanceUse::Exact {
@@ -189,9 +188,9 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         if let Some(watched) = self.watched {
             let Self { memory, watched_accounts, reads, .. } = self;
             self.saw_watched |= watched_accounts.iter().any(|at| {
-                matches!(&reads[*at], Read::Account(read)
-                    if read.balance == BalanceUse::Exact
-                        || memory.changes_more_than_balance(read.at, watched))
+                let read = &reads.accounts[*at];
+                read.balance == BalanceUse::Exact
+                    || memory.changes_more_than_balance(read.at, watched)
             });
         }
         stands
@@ -328,7 +327,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         match self.mode {
             Mode::Speculative => {
                 if seen.writer.is_some() && seen.writer == self.watched {
-                    self.watched_accounts.push(self.reads.len());
+                    self.watched_accounts.push(self.reads.accounts.len());
                 }
                 self.record(address, seen);
                 if seen.is_hot && self.notes_balances {
@@ -365,7 +364,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
     /// Remembers that an account was seen.
     fn record(&mut self, address: Address, seen: SeenAccount) {
         let SeenAccount { at, account, has_storage, is_hot, .. } = seen;
-        self.reads.push(Read::Account(AccountRead {
+        self.reads.accounts.push(AccountRead {
             at,
             address,
             seen: account,
@@ -373,7 +372,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             balance: BalanceUse::Exact,
             is_hot,
             held_back: None,
-        }));
+        });
     }
 
     fn read_slot(
@@ -394,7 +393,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         }
         if self.mode == Mode::Speculative {
             self.saw_watched |= seen.writer.is_some() && seen.writer == self.watched;
-            self.reads.push(Read::Slot { at, account, seen: seen.value });
+            self.reads.slots.push(SlotRead { at, account, seen: seen.value });
         }
         Ok(seen.value)
     }

@@ -9,7 +9,7 @@ use crate::{
     access_list::FeePayment,
     commit::Fees,
     execute::{Committed, Done, Run, version_of},
-    memory::{Read, Version},
+    memory::Version,
     scheduler::{CommitClaim, CommitRole},
     vm::{BlockVm, Interruption, Mode, refusal, take_back},
 };
@@ -77,15 +77,15 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
         };
         let shifts = &mut self.shifts;
         shifts.clear();
-        let hold = records[tx as usize].lock().reads.iter().all(|read| {
-            let shift = memory.compare(read, version, with_fees);
-            if let (Read::Account(read), Some(shift)) = (read, shift)
-                && (read.held_back.is_some() || !shift.is_zero())
-            {
-                shifts.push((*read, shift));
-            }
+        let record = records[tx as usize].lock();
+        let hold = record.reads.accounts.iter().all(|read| {
+            let shift = memory.account_holds(read, version, with_fees);
+            let is_to_do = shift.filter(|shift| read.held_back.is_some() || !shift.is_zero());
+            shifts.extend(is_to_do.map(|shift| (*read, shift)));
             shift.is_some()
         });
+        let hold = hold && record.reads.slots.iter().all(|read| memory.slot_holds(read, version));
+        drop(record);
         self.judge(tx, hold)
     }
 
@@ -146,7 +146,10 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
                 }
             }
         }
-        let Some(done) = std::mem::take(&mut *self.run.records[index].lock()).done else {
+        let mut record = std::mem::take(&mut *self.run.records[index].lock());
+        let done = record.done.take();
+        self.set_aside(record);
+        let Some(done) = done else {
             return Err(EngineBug::ResultMissing { index }.into());
         };
         self.finalise(index, *done, committed)?;
