@@ -115,3 +115,24 @@ fn what_was_perturbed_leaves_nothing_behind() {
         }
     });
 }
+
+/// What is executed in its turn counts for what is learned as well: or a line that began would
+/// dissolve as soon as it works.
+#[test]
+fn calls_that_conflict_are_executed_in_line() {
+    within(LIMIT, || {
+        let senders: Vec<_> = (0..200).map(|n| account(n + 1)).collect();
+        let case = Case::new(Fork::Prague)
+            .fund_all(senders.iter().copied())
+            .contract(COUNTER, Asm::new().push(1).add_to_slot(0))
+            .txs(senders.iter().map(|sender| Tx::call(*sender, COUNTER)));
+        let engine = engine(&case, 1);
+        let executions = |seed| {
+            let perturbed = engine.perturbed(Perturbation::seeded(seed));
+            let output = perturbed.execute_with(&case.block(), case.state(), Strategy::Parallel(1));
+            output.expect("the block is valid").work.executions
+        };
+        let executions: Vec<_> = (0..60).map(executions).collect();
+        assert!(executions.iter().all(|executions| *executions <= 205), "{executions:?}");
+    });
+}

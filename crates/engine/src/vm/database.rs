@@ -97,8 +97,8 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     /// A version of interest, and whether anything of it was read.
     watched: Option<Version>,
     saw_watched: bool,
-    /// Accounts of that version that were read: which of those.
-    watched_accounts: SmallVec<[usize; 2]>,
+    /// Accounts of that version that were read.
+    watched_accounts: SmallVec<[AccountRef; 2]>,
     reads: ReadSet,
     /// Accounts that many transactions write, as they were when this worker last looked, and the
     /// memory's [`turns`](Memory::turns) then.
@@ -188,9 +188,9 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         if let Some(watched) = self.watched {
             let Self { memory, watched_accounts, reads, .. } = self;
             self.saw_watched |= watched_accounts.iter().any(|at| {
-                let read = &reads.accounts[*at];
-                read.balance == BalanceUse::Exact
-                    || memory.changes_more_than_balance(read.at, watched)
+                let exactly =
+                    |read: &AccountRead| read.at == *at && read.balance == BalanceUse::Exact;
+                reads.accounts.iter().any(exactly) || memory.changes_more_than_balance(*at, watched)
             });
         }
         stands
@@ -324,11 +324,11 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         {
             return self.interrupt(Interruption::Blocked(writer));
         }
+        if seen.writer.is_some() && seen.writer == self.watched {
+            self.watched_accounts.push(seen.at);
+        }
         match self.mode {
             Mode::Speculative => {
-                if seen.writer.is_some() && seen.writer == self.watched {
-                    self.watched_accounts.push(self.reads.accounts.len());
-                }
                 self.record(address, seen);
                 if seen.is_hot && self.notes_balances {
                     if self.hot.len() >= MAX_HOT {
@@ -391,8 +391,8 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         if let Some(writer) = self.is_under_revision(seen.writer) {
             return self.interrupt(Interruption::Blocked(writer));
         }
+        self.saw_watched |= seen.writer.is_some() && seen.writer == self.watched;
         if self.mode == Mode::Speculative {
-            self.saw_watched |= seen.writer.is_some() && seen.writer == self.watched;
             self.reads.slots.push(SlotRead { at, account, seen: seen.value });
         }
         Ok(seen.value)
