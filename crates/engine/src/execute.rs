@@ -16,7 +16,7 @@ use crate::{
     cancel::EarlyEnd,
     commit::{Fees, Sinks},
     hooks::Hooks,
-    memory::{AccountRef, Memory, ReadSet, Reader, Shift, Version},
+    memory::{AccountRef, Memory, ReadSet, Reader, Shift, Version, Writer},
     plan::Plan,
     pool::{Pool, panic_message},
     read_ahead,
@@ -352,7 +352,13 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         let after = fees.credited_to(before);
         if after != before {
             let wiped = after.is_none();
-            self.memory.write_account(at, self.fees_version(), after, wiped, &mut Vec::new());
+            self.memory.write_account(
+                at,
+                Writer::last(self.fees_version()),
+                after,
+                wiped,
+                &mut Vec::new(),
+            );
         }
         Ok(())
     }

@@ -76,6 +76,21 @@ pub(crate) struct Reader {
     pub(crate) register: Option<Version>,
 }
 
+/// Who writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writer {
+    pub(crate) version: Version,
+    /// Whether everything below is final, and so is this: what it supersedes can be forgotten.
+    pub(crate) is_final: bool,
+}
+
+impl Writer {
+    /// Who writes once and for all.
+    pub(crate) const fn last(version: Version) -> Self {
+        Self { version, is_final: true }
+    }
+}
+
 /// A value and where it came from; `writer` is `None` for the parent state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Visible<T> {
@@ -326,17 +341,18 @@ impl Memory {
         }
     }
 
-    /// Publishes an account written by `version`. Readers that should have seen it are added to
+    /// Publishes an account. Readers that should have seen it are added to
     /// `suspects`, unless nothing but the balance is another than they saw: most of them do not
     /// care, and those who do find out when they commit.
     pub(crate) fn write_account(
         &self,
         at: AccountRef,
-        version: Version,
+        writer: Writer,
         account: Option<Account>,
         wiped: bool,
         suspects: &mut Vec<Version>,
     ) {
+        let version = writer.version;
         self.hooks.at(Site::Publish, version);
         let (mut shard, index) = self.accounts.of_name(at.0);
         self.hooks.at(Site::Change, version);
@@ -353,15 +369,7 @@ impl Memory {
         if entry.cell.is_hot() && now.is_none_or(|now| differ_beyond_balance(now, account)) {
             self.turns.fetch_add(1, Ordering::Release);
         }
-        entry.cell.write(version, account, differ_beyond_balance, suspects);
-    }
-
-    /// Publishes an account of which the transaction of `version`, next in line for the commit,
-    /// changed nothing but the balance.
-    pub(crate) fn settle_account(&self, at: AccountRef, version: Version, account: Account) {
-        self.hooks.at(Site::Publish, version);
-        let (mut shard, index) = self.accounts.of_name(at.0);
-        shard.entries[index].cell.settle(version, Some(account));
+        entry.cell.write(writer, account, differ_beyond_balance, suspects);
     }
 
     /// Grows whenever more of a hot account is changed than its balance.
@@ -369,26 +377,26 @@ impl Memory {
         self.turns.load(Ordering::Acquire)
     }
 
-    /// Publishes a slot written by `version`.
+    /// Publishes a slot.
     pub(crate) fn write_slot(
         &self,
         account: AccountRef,
         slot: U256,
-        version: Version,
+        writer: Writer,
         value: U256,
         suspects: &mut Vec<Version>,
     ) -> SlotRef {
         let hash = self.hash_slot(account, slot);
-        self.hooks.at(Site::Publish, version);
+        self.hooks.at(Site::Publish, writer.version);
         let mut shard = self.slots.of_hash(hash);
-        self.hooks.at(Site::Change, version);
+        self.hooks.at(Site::Change, writer.version);
         let index = shard.find_or_insert(
             hash,
             |entry| entry.slot == slot && entry.account == account,
             || SlotEntry { account, slot, cell: Cell::default() },
             |entry| self.hash_slot(entry.account, entry.slot),
         );
-        shard.entries[index].cell.write(version, value, |before, after| before != after, suspects);
+        shard.entries[index].cell.write(writer, value, |before, after| before != after, suspects);
         SlotRef(self.slots.name(hash, index))
     }
 

@@ -10,7 +10,7 @@ use warpline_primitives::{StateSource, WorkCounts};
 use crate::{
     execute::{Committed, Done, Job, Record, Run, version_of},
     hooks::Site,
-    memory::{AccountRead, Shift, Version},
+    memory::{AccountRead, Shift, Version, Writer},
     read_ahead::{self, Key},
     scheduler::{Ahead, Classes, Freed, NO_DEPENDENCY, Portion, Seat},
     sync::Mutex,
@@ -164,6 +164,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// Executes `tx`, which this worker owns, on what is known now.
     fn speculate(&mut self, tx: u32) -> Option<u32> {
         let scheduler = &self.run.scheduler;
+        let writer = Writer { version: version_of(tx as usize), is_final: false };
         for _ in 0..scheduler.hooks.rounds(MAX_ROUNDS) {
             if !scheduler.may_speculate(tx) {
                 return self.leave(tx);
@@ -184,9 +185,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 }
                 // Whether a failure counts is for the commit to find out, on final values.
                 Ended::Interrupted(Interruption::Source(_)) | Ended::Failed(_) => {
-                    self.keep(tx, None)
+                    self.keep(writer, None)
                 }
-                Ended::Done(transacted) => self.keep(tx, Some(transacted)),
+                Ended::Done(transacted) => self.keep(writer, Some(transacted)),
             }
             match scheduler.finish(tx) {
                 Some(freed) => return self.hand_out(freed),
@@ -316,11 +317,12 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         }
     }
 
-    /// Publishes what `tx` wrote and keeps its result, replacing those of an earlier execution.
-    fn keep(&mut self, tx: u32, transacted: Option<Transacted<HaltOf<V>>>) {
+    /// Publishes what the transaction of `writer` wrote and keeps its result, replacing those of an earlier execution.
+    fn keep(&mut self, writer: Writer, transacted: Option<Transacted<HaltOf<V>>>) {
         let run = self.run;
+        let version = writer.version;
+        let tx = version - 1;
         let index = tx as usize;
-        let version = version_of(index);
         let mut record = run.records[index].lock();
         let record = &mut *record;
         let mut earlier = std::mem::replace(record, self.spare.pop().unwrap_or_default());
@@ -328,7 +330,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         record.done = transacted.map(|transacted| {
             let Transacted { result, state, deferred_fee } = transacted;
             let written = &mut record.written;
-            publish(run.memory, version, &state, &mut self.suspects, |at| written.push(at));
+            publish(run.memory, writer, &state, &mut self.suspects, |at| written.push(at));
             let wrote_beneficiary = writes(&state, run);
             let changes = run.observed.then(|| diff_of(&state));
             let journal = if run.listed {

@@ -31,7 +31,7 @@ use crate::{
     EngineBug, ExecutionError, InvalidBlock,
     commit::{BlockGas, Fees, Sinks},
     execute::{Job, Outcome, Resources},
-    memory::Version,
+    memory::{Version, Writer},
     pool::panic_message,
     read_ahead,
     sequential::Overlay,
@@ -339,10 +339,10 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
             let account = claimed.before(u64::MAX, parent);
             let wiped = deleted.contains(&address);
             if account != parent || wiped {
-                memory.write_account(at, LAST, account, wiped, &mut Vec::new());
+                memory.write_account(at, Writer::last(LAST), account, wiped, &mut Vec::new());
             }
             for (slot, value) in claimed.last_values() {
-                memory.write_slot(at, slot, LAST, value, &mut Vec::new());
+                memory.write_slot(at, slot, Writer::last(LAST), value, &mut Vec::new());
             }
         }
         for (hash, code) in claims.codes() {

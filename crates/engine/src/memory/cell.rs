@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Reader, Version, Visible};
+use super::{Reader, Version, Visible, Writer};
 
 /// From so many versions on a location is hot.
 const HOT: usize = if cfg!(feature = "model") { 1 } else { 4 };
@@ -78,33 +78,27 @@ impl<T: Copy + PartialEq + Default> Cell<T> {
         self.versions.last().copied()
     }
 
-    /// Sets the value of `version`. Readers who saw another are named where it `matters` that it was
+    /// Sets the value of a version. Readers who saw another are named where it `matters` that it was
     /// the one and is the other.
     pub(super) fn write(
         &mut self,
-        version: Version,
+        Writer { version, is_final }: Writer,
         value: T,
         matters: impl Fn(T, T) -> bool,
         suspects: &mut Vec<Version>,
     ) {
-        let at = self.place(version);
+        let mut at = self.place(version);
         let before = self.value(version + 1).map(|seen| seen.value);
         match self.versions.get_mut(at) {
             Some(same) if same.0 == version => same.1 = value,
+            _ if is_final && at > 0 => {
+                at -= 1;
+                self.versions[at] = (version, value);
+            }
             _ => self.versions.insert(at, (version, value)),
         }
         if before.is_none_or(|before| matters(before, value)) {
             self.suspect_readers(version, at, suspects);
-        }
-    }
-
-    /// Sets the value of `version`, below which everything is final: what is superseded by it is
-    /// forgotten.
-    pub(super) fn settle(&mut self, version: Version, value: T) {
-        let at = self.place(version);
-        match at.checked_sub(1) {
-            Some(superseded) => self.versions[superseded] = (version, value),
-            None => self.versions.insert(at, (version, value)),
         }
     }
 
@@ -144,11 +138,15 @@ impl<T: Copy + PartialEq + Default> Cell<T> {
 mod tests {
     use super::*;
 
+    fn speculative(version: Version) -> Writer {
+        Writer { version, is_final: false }
+    }
+
     fn cell(base: u64, versions: &[(Version, u64)], readers: &[Version]) -> Cell<u64> {
         let mut cell = Cell::default();
         let _ = cell.read_with_base(Reader { below: 0, register: None }, base);
         for (version, value) in versions {
-            cell.write(*version, *value, |one, other| one != other, &mut Vec::new());
+            cell.write(speculative(*version), *value, |one, other| one != other, &mut Vec::new());
         }
         for below in readers {
             let _ = cell.read(Reader { below: *below, register: Some(0) });
@@ -179,7 +177,7 @@ mod tests {
     fn a_new_version_casts_doubt_on_those_who_should_have_seen_it() {
         let mut cell = cell(7, &[(6, 60)], &[2, 4, 6, 8]);
         let mut suspects = Vec::new();
-        cell.write(3, 30, |one, other| one != other, &mut suspects);
+        cell.write(speculative(3), 30, |one, other| one != other, &mut suspects);
         assert_eq!(suspects, [4, 6], "2 is before it, 8 sees version 6, and 6 read before writing");
     }
 
@@ -196,9 +194,9 @@ mod tests {
     fn a_write_of_the_value_that_was_visible_disturbs_nobody() {
         let mut cell = cell(7, &[], &[4]);
         let mut suspects = Vec::new();
-        cell.write(3, 7, |one, other| one != other, &mut suspects);
+        cell.write(speculative(3), 7, |one, other| one != other, &mut suspects);
         assert!(suspects.is_empty());
-        cell.write(3, 8, |one, other| one != other, &mut suspects);
+        cell.write(speculative(3), 8, |one, other| one != other, &mut suspects);
         assert_eq!(suspects, [4], "a changed value does");
     }
 
@@ -206,7 +204,7 @@ mod tests {
     fn a_transaction_has_one_version_however_often_it_runs() {
         let mut cell = cell(7, &[(3, 30)], &[]);
         for value in 0..100 {
-            cell.write(3, value, |one, other| one != other, &mut Vec::new());
+            cell.write(speculative(3), value, |one, other| one != other, &mut Vec::new());
         }
         assert_eq!(cell.versions.as_slice(), [(3, 99)]);
     }
@@ -220,5 +218,19 @@ mod tests {
         assert_eq!(cell.value(6).map(|seen| seen.value), Some(7));
         cell.remove(3, &mut suspects);
         assert_eq!(suspects, [4], "what is not there is not removed");
+    }
+
+    #[test]
+    fn what_a_final_version_supersedes_is_forgotten() {
+        let differ = |one, other| one != other;
+        let mut cell = cell(7, &[(2, 20), (6, 60)], &[5]);
+        let mut suspects = Vec::new();
+        cell.write(Writer { version: 4, is_final: true }, 40, differ, &mut suspects);
+        assert_eq!(cell.versions.as_slice(), [(4, 40), (6, 60)]);
+        assert_eq!(suspects, [5], "who should have seen it");
+        cell.write(Writer { version: 6, is_final: true }, 61, differ, &mut suspects);
+        assert_eq!(cell.versions.as_slice(), [(4, 40), (6, 61)], "its own is replaced");
+        cell.write(Writer { version: 7, is_final: true }, 70, differ, &mut suspects);
+        assert_eq!(cell.versions.as_slice(), [(4, 40), (7, 70)]);
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     BlockRules, ExecutionError,
     access_list::FeePayment,
     commit::Fees,
-    memory::{Loaded, Memory, Version},
+    memory::{Loaded, Memory, Version, Writer},
     vm::{
         BlockDb, CodeCache, Commit, account_id, changed_slots, classify, info_of, load, new_code,
     },
@@ -190,10 +190,10 @@ impl<'s, S: StateSource> Overlay<'s, S> {
         for (address, cached) in &self.accounts {
             let Some(at) = memory.find_account(*address) else { continue };
             if cached.now != cached.before || cached.wiped {
-                memory.write_account(at, version, cached.now, cached.wiped, nobody);
+                memory.write_account(at, Writer::last(version), cached.now, cached.wiped, nobody);
             }
             for (slot, now) in cached.changed_slots() {
-                memory.write_slot(at, slot, version, now, nobody);
+                memory.write_slot(at, slot, Writer::last(version), now, nobody);
             }
         }
     }

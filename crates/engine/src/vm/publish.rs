@@ -4,7 +4,7 @@ use alloy_primitives::map::AddressMap;
 use revm::state::Account as RevmAccount;
 
 use super::{Mark, changed_slots, classify, has, name_of, new_code};
-use crate::memory::{AccountRef, Memory, SlotRef, Version};
+use crate::memory::{AccountRef, Memory, SlotRef, Version, Writer};
 
 /// What a transaction published, so that a later execution of it can take it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ pub(crate) enum Written {
 #[expect(clippy::iter_over_hash_type, reason = "each location is written on its own")]
 pub(crate) fn publish(
     memory: &Memory,
-    version: Version,
+    writer: Writer,
     state: &AddressMap<RevmAccount>,
     suspects: &mut Vec<Version>,
     mut written: impl FnMut(Written),
@@ -37,12 +37,12 @@ pub(crate) fn publish(
         }
         let is_held_back = account.info.account_id.is_some_and(|id| has(id, Mark::HeldBack));
         if change.changed && !is_held_back {
-            memory.write_account(at, version, change.account, change.wiped, suspects);
+            memory.write_account(at, writer, change.account, change.wiped, suspects);
             written(Written::Account(at));
         }
         if has_slots {
             for (slot, value) in slots {
-                written(Written::Slot(memory.write_slot(at, slot, version, value, suspects)));
+                written(Written::Slot(memory.write_slot(at, slot, writer, value, suspects)));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     access_list::FeePayment,
     commit::Fees,
     execute::{Committed, Done, Run, version_of},
-    memory::Version,
+    memory::{Version, Writer},
     scheduler::{CommitClaim, CommitRole},
     vm::{BlockVm, Interruption, Mode, refusal, take_back},
 };
@@ -97,7 +97,8 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
             match (read.held_back, read.seen) {
                 (Some(added), Some(mut account)) => {
                     account.balance = account.balance.wrapping_add(shift).wrapping_add(added);
-                    memory.settle_account(read.at, version, account);
+                    let writer = Writer::last(version);
+                    memory.write_account(read.at, writer, Some(account), false, &mut self.suspects);
                 }
                 _ => memory.shift_balance(read.at, version, shift),
             }
@@ -126,7 +127,9 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
             self.make_right(tx);
         } else {
             match self.execute(tx, Mode::Final(committed.fees)) {
-                Ended::Done(transacted) => self.keep(tx, Some(transacted)),
+                Ended::Done(transacted) => {
+                    self.keep(Writer::last(version_of(index)), Some(transacted));
+                }
                 Ended::Interrupted(Interruption::Source(error)) => {
                     return Err(ExecutionError::StateRead(error));
                 }
@@ -211,7 +214,13 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
         if committed.fees.may_delete() {
             let (at, account) = self.run.beneficiary(version)?;
             if account.is_some_and(|account| account.is_empty()) {
-                self.run.memory.write_account(at, version, None, true, &mut self.suspects);
+                self.run.memory.write_account(
+                    at,
+                    Writer::last(version),
+                    None,
+                    true,
+                    &mut self.suspects,
+                );
                 committed.fees.clear();
             }
         }
