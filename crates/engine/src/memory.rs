@@ -8,7 +8,8 @@
 //! Speculation makes this memory wrong in passing: a version may come from an execution that is
 //! later repeated. Nothing here prevents that. What a transaction read is recorded by value
 //! ([`ReadSet`]) and compared again when it commits, at which point every version below its own
-//! is final. Readers are also remembered per location, so that a late or changed write can name
+//! is final. A balance that the transaction did not look at need not be the same: what it left
+//! behind is then put right. Readers are also remembered per location, so that a late or changed write can name
 //! the transactions that should be looked at again early; that is a hint, and correctness never
 //! leans on it.
 //!

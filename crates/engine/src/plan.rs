@@ -55,9 +55,9 @@ pub(crate) struct Plan<'b, T> {
     dependencies: Dependencies,
 }
 
-/// For each transaction the last earlier one that is certain to change an account it reads: its
-/// sender's or, if it pays somebody, the recipient's. Starting before that one ran would be in
-/// vain.
+/// For each transaction the last earlier one that is certain to change what it needs of an account:
+/// of its sender everything, of whom it pays the nonce, where credits commute. Starting before that
+/// one ran would be in vain.
 #[derive(Debug)]
 enum Dependencies {
     /// Of all transactions.
