@@ -75,6 +75,14 @@ pub(crate) struct BlockRow {
     pub(crate) validations: u64,
 }
 
+impl BlockRow {
+    /// The time of the faster way to execute the block one transaction after the other, where it was
+    /// executed both ways.
+    pub(crate) fn one_after_the_other_ms(&self) -> Option<f64> {
+        self.speedup.zip(self.parallel_ms).map(|(speedup, ms)| speedup * ms)
+    }
+}
+
 /// All blocks together. Speed-ups are over the blocks that were run both ways.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Summary {

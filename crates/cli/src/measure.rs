@@ -44,9 +44,10 @@ pub(crate) struct Medians {
 }
 
 impl Medians {
-    /// How much faster the parallel side is.
+    /// How much faster the parallel side is than the faster way to execute one after the other.
     pub(crate) fn speedup(&self) -> Option<f64> {
-        quotient(self.sequential, self.parallel)
+        let fastest = self.sequential.map(|ours| self.revm.map_or(ours, |revm| ours.min(revm)));
+        quotient(fastest, self.parallel)
     }
 
     /// How much faster the sequential side is than itself. What this is away from 1, a speed-up
@@ -202,6 +203,10 @@ mod tests {
         let medians = Medians { sequential, parallel, again, ..Medians::default() };
         assert_eq!(medians.speedup(), Some(3.0));
         assert_eq!(medians.noise(), Some(1.5));
+        let revm = Some(Duration::from_secs(5));
+        assert_eq!(Medians { revm, ..medians }.speedup(), Some(2.5), "that is faster");
+        let revm = Some(Duration::from_secs(7));
+        assert_eq!(Medians { revm, ..medians }.speedup(), Some(3.0), "that is not");
         let alone = Medians { sequential, ..Medians::default() };
         assert_eq!((alone.speedup(), alone.noise()), (None, None));
     }

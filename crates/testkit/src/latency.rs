@@ -53,7 +53,6 @@ struct Outstanding {
 enum Key {
     Account(Address),
     Slot(Address, U256),
-    HasStorage(Address),
     Code(B256),
     BlockHash(u64),
 }
@@ -135,8 +134,9 @@ impl<S: StateSource> StateSource for LatentSource<S> {
         self.source.storage(address, slot)
     }
 
+    /// Where there is an account's record, it says whether there is storage.
     fn has_storage(&self, address: Address) -> Result<bool, S::Error> {
-        self.before(Key::HasStorage(address));
+        self.before(Key::Account(address));
         self.source.has_storage(address)
     }
 

@@ -171,8 +171,8 @@ struct Times<'a> {
 impl<'a> Times<'a> {
     fn of(row: &'a BlockRow) -> Option<Self> {
         row.noise?;
-        let (sequential_ms, parallel_ms) = row.sequential_ms.zip(row.parallel_ms)?;
-        Some(Self { row, sequential_ms, parallel_ms, speedup: row.speedup? })
+        let sequential_ms = row.one_after_the_other_ms()?;
+        Some(Self { row, sequential_ms, parallel_ms: row.parallel_ms?, speedup: row.speedup? })
     }
 
     /// What there is to say if the block was faster than its critical path allows.

@@ -11,6 +11,7 @@ use crate::{
 pub(crate) fn of(rows: &[BlockRow]) -> Summary {
     let mut summary = Summary { blocks: rows.len(), ..Summary::default() };
     let mut logarithms = Vec::new();
+    let mut one_after_the_other_ms = 0.0;
     for row in rows {
         summary.identical += usize::from(row.identical == Some(true));
         summary.mismatched += usize::from(row.identical == Some(false));
@@ -20,12 +21,13 @@ pub(crate) fn of(rows: &[BlockRow]) -> Summary {
         summary.parallel_ms += row.parallel_ms.unwrap_or_default();
         summary.read_depth = summary.read_depth.max(row.read_depth);
         logarithms.extend(row.speedup.map(f64::ln));
+        one_after_the_other_ms += row.one_after_the_other_ms().unwrap_or_default();
     }
     if !logarithms.is_empty() {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 blocks")]
         let mean = logarithms.iter().sum::<f64>() / logarithms.len() as f64;
         summary.speedup_geomean = Some(mean.exp());
-        summary.speedup_total = Some(summary.sequential_ms / summary.parallel_ms);
+        summary.speedup_total = Some(one_after_the_other_ms / summary.parallel_ms);
         summary.speedup_min = logarithms.iter().copied().reduce(f64::min).map(f64::exp);
         summary.speedup_max = logarithms.iter().copied().reduce(f64::max).map(f64::exp);
     }
