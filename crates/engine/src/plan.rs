@@ -15,8 +15,11 @@ use crate::{
 
 /// Gas of a payment that runs no code.
 const PAYMENT_GAS: u64 = 21_000;
-/// What such a payment takes, in nanoseconds.
-const PAYMENT_NS: u64 = 1_200;
+/// What such a payment takes, in nanoseconds, where what the block touches fits into caches.
+const PAYMENT_NS: u64 = 1_100;
+/// What any transaction takes besides, in a block of more than that many.
+const COLD_NS: u64 = 800;
+const COLD_FROM: usize = 4_096;
 /// What a call takes besides that and running code, at most, and for each unit of gas it spends: many
 /// payments ask for the gas of a call.
 const CALL_NS: u64 = 1_300;
@@ -28,8 +31,10 @@ const PS_PER_GAS: u64 = 500;
 const PS_PER_GAS_BEFORE_LONDON: u64 = 100;
 /// What waking the workers and gathering their results takes.
 const PARALLEL_NS: u64 = 90_000;
-/// What the parallel path takes above sequential execution, in percent.
-const PARALLEL_PERCENT: u64 = 15;
+/// What the parallel path takes above sequential execution: in percent, and for each transaction, a
+/// part of which is what travels between caches.
+const PARALLEL_PERCENT: u64 = 10;
+const PARALLEL_TRANSACTION_NS: u64 = 1_400;
 
 /// What a worker takes at once, in nanoseconds: little enough that nobody waits long for it, and
 /// enough that its transactions find what they share in the worker's own caches.
@@ -110,9 +115,10 @@ impl<'b, T: Transaction> Plan<'b, T> {
 
     /// Whether `width` workers are likely to be quicker than one.
     pub(crate) fn pays(&self, width: usize) -> bool {
-        let shared = self.total_ns / width.max(1) as u64;
-        let work = self.critical_ns.max(shared);
-        work + work * PARALLEL_PERCENT / 100 + PARALLEL_NS < self.total_ns
+        let share = |ns: u64| ns / width.max(1) as u64;
+        let work = self.critical_ns.max(share(self.total_ns));
+        let besides = share(self.costs.transactions * PARALLEL_TRANSACTION_NS) + PARALLEL_NS;
+        work + work * PARALLEL_PERCENT / 100 + besides < self.total_ns
     }
 }
 
@@ -256,6 +262,7 @@ struct Costs {
     /// How much of it is used, as far as the header says; half of it where it says nothing.
     used: u64,
     ps_per_gas: u64,
+    payment_ns: u64,
 }
 
 impl Costs {
@@ -270,6 +277,7 @@ impl Costs {
             samples(transactions).map(asked).sum::<u128>() * transactions as u128 / SMALL as u128
         };
         let asked = u64::try_from(asked).unwrap_or(u64::MAX);
+        let payment_ns = PAYMENT_NS + if transactions > COLD_FROM { COLD_NS } else { 0 };
         let transactions = transactions as u64;
         let used = match block.header.gas_used {
             0 => asked / 2,
@@ -277,24 +285,24 @@ impl Costs {
         };
         let since_london = block.header.base_fee_per_gas.is_some();
         let ps_per_gas = if since_london { PS_PER_GAS } else { PS_PER_GAS_BEFORE_LONDON };
-        Self { transactions, asked, used, ps_per_gas }
+        Self { transactions, asked, used, ps_per_gas, payment_ns }
     }
 
     /// A lower guess at the time of all transactions, without looking at each.
     const fn total(&self) -> u64 {
-        self.transactions * PAYMENT_NS + self.used.saturating_mul(self.ps_per_gas) / 1000
+        self.transactions * self.payment_ns + self.used.saturating_mul(self.ps_per_gas) / 1000
     }
 
     fn of_transaction(&self, tx: &impl Transaction) -> u64 {
         let beyond = tx.gas_limit().saturating_sub(PAYMENT_GAS);
         if beyond == 0 {
-            return PAYMENT_NS;
+            return self.payment_ns;
         }
         let share = u128::from(beyond) * u128::from(self.used) / u128::from(self.asked.max(1));
         let gas = u64::try_from(share).unwrap_or(u64::MAX);
         let of_gas = |ps: u64| gas.saturating_mul(ps) / 1000;
         let call = of_gas(CALL_PS_PER_GAS).min(CALL_NS);
-        of_gas(self.ps_per_gas).saturating_add(PAYMENT_NS + call)
+        of_gas(self.ps_per_gas).saturating_add(self.payment_ns + call)
     }
 }
 
@@ -367,7 +375,7 @@ mod tests {
         let mut from = 0;
         while from < end {
             let to = plan.batch_end(from, end);
-            assert!(to > from && to - from <= 30_000 / 1_200, "{from}..{to}");
+            assert!(to > from && to - from <= 30_000 / 1_100 + 1, "{from}..{to}");
             plan.dependencies(from..to, &mut found);
             from = to;
         }
@@ -402,8 +410,10 @@ mod tests {
             block(&(0..count).map(of).collect::<Vec<_>>())
         };
         assert!(Plan::is_pointless(&payments(20, false)));
+        assert!(!Plan::new(&payments(1000, false), 2, true).pays(2), "they fit into caches");
+        assert!(Plan::new(&payments(1000, false), 8, true).pays(8), "but eight are many");
         assert!(!Plan::new(&payments(1000, true), 2, true).pays(2), "one sender");
-        assert!(Plan::new(&payments(1000, false), 2, true).pays(2), "many senders");
+        assert!(Plan::new(&payments(5000, false), 2, true).pays(2), "many senders");
         assert!(!Plan::new(&payments(1000, false), 2, true).pays(1));
         let calls = block(&[(1, 2, 0, 2_000_000), (3, 4, 0, 2_000_000)]);
         assert!(Plan::new(&calls, 2, true).pays(2), "two long calls");

@@ -464,10 +464,10 @@ pub(crate) fn load<S: StateSource>(source: &S, address: Address) -> Result<Loade
 }
 
 /// What a transaction, for which `account` was as `seen` before, added to its balance, modulo 2²⁵⁶;
-/// `None` where that is not all it did to it.
+/// `None` where that is not all it did to it, or where it did nothing.
 fn added_to_balance(account: &RevmAccount, seen: Option<Account>) -> Option<U256> {
     let before = seen?;
-    let after = classify(account)?.account?;
+    let after = classify(account).filter(|change| change.changed)?.account?;
     let only = Account { balance: before.balance, ..after } == before;
     only.then(|| after.balance.wrapping_sub(before.balance))
 }

@@ -2,7 +2,9 @@
 
 use alloy_primitives::{Address, U256};
 use warpline_engine::Strategy;
-use warpline_testkit::{Asm, BENEFICIARY, Case, Engines, Fork, GAS_PRICE, Key, Tx, ether, op};
+use warpline_testkit::{
+    Asm, BASE_FEE, BENEFICIARY, Case, Engines, Fork, GAS_PRICE, Key, Tx, ether, op,
+};
 
 use super::{BEFORE_CANCUN, BOB, CAROL, CONTRACT, DAVE, NOBODY, OTHER, about, ask, case, sender};
 
@@ -129,6 +131,22 @@ fn a_beneficiary_that_did_not_exist_is_paid_by_many_through_a_contract() {
         (0..MANY).map(|index| Tx::call(sender(index), CONTRACT).value(U256::from(index % 2)));
     for fork in [Fork::SpuriousDragon, Fork::London] {
         crowd(fork).contract(CONTRACT, tip()).txs(tips.clone()).assert_all_equal();
+    }
+}
+
+/// Some of the fees are nothing, some of the transactions that look pay one.
+#[test]
+fn a_beneficiary_that_did_not_exist_is_called_by_some() {
+    let txs = (0..MANY).map(|index| {
+        let tip = if index % 3 == 2 { 0 } else { 2 };
+        let to = if index % 2 == 0 { CONTRACT } else { OTHER };
+        Tx::call(sender(index), to).price(u128::from(BASE_FEE) + tip)
+    });
+    let call = Asm::new().call(BENEFICIARY, 0);
+    let txs: Vec<_> = txs.collect();
+    for count in [2, 3, 5, 8, MANY] {
+        let txs = txs.iter().take(count).cloned();
+        crowd(Fork::London).contract(CONTRACT, call.clone()).txs(txs).assert_all_equal();
     }
 }
 
