@@ -9,9 +9,9 @@
 //! later repeated. Nothing here prevents that. What a transaction read is recorded by value
 //! ([`ReadSet`]) and compared again when it commits, at which point every version below its own
 //! is final. A balance that the transaction did not look at need not be the same: what it left
-//! behind is then put right. Readers are also remembered per location, so that a late or changed write can name
-//! the transactions that should be looked at again early; that is a hint, and correctness never
-//! leans on it.
+//! behind is then put right. Readers are also remembered per location, so that a late or changed
+//! write can name the transactions that should be looked at again early; that is a hint, and
+//! correctness never leans on it.
 //!
 //! Locations are found by a keyed hash and compared in full: nobody outside can craft a
 //! collision, and a chance one costs a comparison.
@@ -342,9 +342,9 @@ impl Memory {
         }
     }
 
-    /// Publishes an account. Readers that should have seen it are added to
-    /// `suspects`, unless nothing but the balance is another than they saw: most of them do not
-    /// care, and those who do find out when they commit.
+    /// Publishes an account. Readers that should have seen it are added to `suspects`, unless
+    /// nothing but the balance is another than they saw: most of them do not care, and those who do
+    /// find out when they commit.
     pub(crate) fn write_account(
         &self,
         at: AccountRef,
