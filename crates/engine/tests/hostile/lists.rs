@@ -250,7 +250,10 @@ fn a_lie_about_what_comes_last_does_not_cost_another_execution() {
         find(list, account(0xfe)).balance_changes[0].post_balance += U256::ONE;
     });
     assert!(matches!(error, AccessListError::Change(it) if it.step == 101));
-    assert!(reads <= source.reads(), "{reads} reads, {} with the right list", source.reads());
+    // Two workers may read one key at the same moment, so the counts of two runs differ by a few;
+    // another execution would read each of the hundred senders once more.
+    let right = source.reads();
+    assert!(reads < right + 50, "{reads} reads, {right} with the right list");
 }
 
 #[test]
