@@ -90,7 +90,7 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     #[command(flatten)]
-    pub(crate) latency: LatencyArgs,
+    pub(crate) conditions: ConditionArgs,
     /// Repeat each execution at least this often and report medians. Above 1, at most 200 times
     /// and otherwise for 300 ms a side.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -136,7 +136,7 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     #[command(flatten)]
-    pub(crate) latency: LatencyArgs,
+    pub(crate) conditions: ConditionArgs,
     /// Transactions in each block. Default: about a gigagas of them.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) txs: Option<u32>,
@@ -198,18 +198,24 @@ pub(crate) struct BoundsArgs {
     pub(crate) without: Vec<u64>,
 }
 
+/// What blocks are executed under, where it is not simply what they come with.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct LatencyArgs {
+pub(crate) struct ConditionArgs {
     /// Let the first read of each key of the parent state take N microseconds, and measure how well
     /// that is hidden. At most 32 such reads are under way at once.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_LATENCY_US))]
     read_latency_us: Option<u32>,
+    /// Execute in parallel from each block's access list (EIP-7928), and verify it. Where a block
+    /// comes without, its list is made beforehand, unless that is more than its gas limit pays for.
+    /// Sequential execution does without.
+    #[arg(long)]
+    pub(crate) with_access_list: bool,
 }
 
 /// A second.
 const MAX_LATENCY_US: i64 = 1_000_000;
 
-impl LatencyArgs {
+impl ConditionArgs {
     /// How long the first read of a key takes.
     pub(crate) fn read_latency(self) -> Option<Duration> {
         self.read_latency_us.map(|us| Duration::from_micros(us.into()))
@@ -226,8 +232,8 @@ impl EngineArgs {
     }
 
     /// An engine's configuration, for a parent state that answers as slowly as that.
-    pub(crate) fn config(&self, latency: LatencyArgs) -> EngineConfig {
-        let reads = if latency.read_latency().is_some() { MAX_OUTSTANDING } else { 0 };
+    pub(crate) fn config(&self, conditions: ConditionArgs) -> EngineConfig {
+        let reads = if conditions.read_latency().is_some() { MAX_OUTSTANDING } else { 0 };
         EngineConfig::with_threads(self.threads()).read_depth(reads)
     }
 }

@@ -23,7 +23,7 @@ const SEED: u64 = 1;
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let target = Target::open(args.json.as_deref())?;
     let printer = Printer::new(!matches!(target, Some(Target::Stdout)));
-    let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.latency))?;
+    let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.conditions))?;
     let titles = format!(
         "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>8}",
         "workload",
@@ -75,9 +75,8 @@ fn measure(
     };
     let generated = generate(workload, size, SEED);
     let engine = engine.with_vm(Ethereum::new(generated.chain));
-    let latency = args.latency.read_latency();
     let (block, state) = (&generated.block, &generated.state);
-    let subject = Subject { engine: &engine, block, state, latency };
+    let subject = Subject::new(&engine, block, state, args.conditions)?;
 
     // What another side or another workload left to the allocator would be counted.
     let alone = args.mode != Mode::Compare && args.workloads.len() == 1;

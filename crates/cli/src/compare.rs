@@ -110,7 +110,7 @@ pub(crate) fn test_block(
     observer: Option<&mut dyn CommitObserver>,
 ) -> Comparison {
     let strategy = Strategy::Parallel(engine.threads());
-    let subject = Subject { engine, block: &input.block, state: &input.parent, latency: None };
+    let subject = Subject::plain(engine, &input.block, &input.parent);
     let mut comparison = both_ways(&subject, mode, strategy);
     if let (Ok(output), Some(list)) = (&comparison.result, &input.access_list)
         && let Err(disagreement) = from_list(engine, input, list, output)

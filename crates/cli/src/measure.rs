@@ -6,12 +6,19 @@
 
 use std::time::{Duration, Instant};
 
+use alloy_eip7928::BlockAccessList;
 use cpu_time::ProcessTime;
-use warpline_engine::{Engine, Ethereum, ExecutionError, Strategy};
+use warpline_engine::{
+    AccessListError, AccessListMode, Engine, Ethereum, ExecuteOptions, ExecutionError,
+    InvalidBlock, Strategy,
+};
 use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
 use warpline_testkit::LatentSource;
 
-use crate::{args::Mode, compare::ways};
+use crate::{
+    args::{ConditionArgs, Mode},
+    compare::ways,
+};
 
 /// Runs a side gets at least, beyond what was asked for, if they are short.
 const SIDE: Duration = Duration::from_millis(300);
@@ -63,21 +70,62 @@ pub(crate) struct Subject<'a, S> {
     pub(crate) block: &'a RecoveredBlock,
     pub(crate) state: &'a S,
     /// How long the first read of a key takes in each execution, where not as long as it takes.
-    pub(crate) latency: Option<Duration>,
+    latency: Option<Duration>,
+    /// What the parallel side executes from.
+    list: Option<BlockAccessList>,
 }
 
-impl<S: StateSource> Subject<'_, S> {
+impl<'a, S: StateSource> Subject<'a, S> {
+    /// A block under the conditions that were asked for.
+    pub(crate) fn new(
+        engine: &'a Engine<Ethereum>,
+        block: &'a RecoveredBlock,
+        state: &'a S,
+        conditions: ConditionArgs,
+    ) -> Result<Self, ExecutionError<S::Error>> {
+        let mut subject = Self::plain(engine, block, state);
+        subject.latency = conditions.read_latency();
+        if conditions.with_access_list {
+            let options = ExecuteOptions::from(Strategy::Sequential);
+            let options = options.access_list(AccessListMode::Build);
+            subject.list = engine.execute_with(block, state, options)?.access_list;
+            match subject.once(Strategy::Auto) {
+                // Gas was cheap once. No block that comes with a list is like that.
+                Err(ExecutionError::InvalidBlock(InvalidBlock::AccessList(
+                    AccessListError::TooLarge(_),
+                ))) => subject.list = None,
+                accepted => drop(accepted?),
+            }
+        }
+        Ok(subject)
+    }
+
+    /// A block as it is.
+    pub(crate) const fn plain(
+        engine: &'a Engine<Ethereum>,
+        block: &'a RecoveredBlock,
+        state: &'a S,
+    ) -> Self {
+        Self { engine, block, state, latency: None, list: None }
+    }
+
     /// Executes once.
     pub(crate) fn once(&self, strategy: Strategy) -> Result<Timed, ExecutionError<S::Error>> {
+        let list = self.list.as_ref().filter(|_| strategy != Strategy::Sequential);
+        let mode = list.map_or(AccessListMode::ByFork, |list| AccessListMode::Verify(list));
+        let options = ExecuteOptions::from(strategy).access_list(mode);
         let Some(latency) = self.latency else {
             let start = Instant::now();
-            let output = self.engine.execute_with(self.block, self.state, strategy)?;
-            return Ok(Timed { output, took: start.elapsed(), read_depth: None });
+            let output = self.engine.execute_with(self.block, self.state, options)?;
+            let took = start.elapsed();
+            return Ok(Timed { output: with(list, output), took, read_depth: None });
         };
         let source = LatentSource::new(self.state, latency);
         let start = Instant::now();
-        let output = self.engine.execute_with(self.block, &source, strategy)?;
-        Ok(Timed { output, took: start.elapsed(), read_depth: Some(source.greatest_depth()) })
+        let output = self.engine.execute_with(self.block, &source, options)?;
+        let took = start.elapsed();
+        let read_depth = Some(source.greatest_depth());
+        Ok(Timed { output: with(list, output), took, read_depth })
     }
 
     /// Executes once with the plain revm loop.
@@ -138,6 +186,12 @@ impl<S: StateSource> Subject<'_, S> {
         }
         Ok(samples.medians())
     }
+}
+
+/// `output` with the list that it was made from, if it was.
+fn with(list: Option<&BlockAccessList>, output: BlockOutput) -> BlockOutput {
+    let access_list = list.cloned().or(output.access_list);
+    BlockOutput { access_list, ..output }
 }
 
 #[derive(Debug, Default)]

@@ -56,7 +56,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(args: &'a ReplayArgs, bounds: Option<Bounds>, print: bool) -> anyhow::Result<Self> {
-        let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.latency))?;
+        let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.conditions))?;
         // indicatif draws on standard error, and only if that is a terminal.
         let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
             "{spinner} {pos} blocks in {elapsed}, {per_sec}  {wide_msg}",

@@ -17,6 +17,7 @@
 mod builder;
 mod claimed_state;
 mod claims;
+mod diff;
 mod error;
 pub(crate) mod from_list;
 
@@ -43,7 +44,8 @@ pub enum AccessListMode<'l> {
     /// Do without.
     Ignore,
     /// Execute from this list and verify it: a list that is not exactly the block's makes the block
-    /// invalid. Whether its hash is the header's is for the caller to compare.
+    /// invalid. Whether its hash is the header's is for the caller to compare. The output has none
+    /// then, for it would be this one.
     Verify(&'l [AccountChanges]),
 }
 
@@ -113,14 +115,12 @@ impl ListSink<'_> {
         Ok(())
     }
 
-    /// The list, if one was built or proven.
+    /// The list, if one was built. One that was given is proven.
     pub(crate) fn finish(self) -> Result<Option<Vec<AccountChanges>>, AccessListError> {
         match self {
             Self::Nobody => Ok(None),
             Self::Builder(builder) => Ok(Some(builder.finish())),
-            Self::Verifier(claims, _) => {
-                claims.check_all_used().map(|()| Some(claims.list().to_vec()))
-            }
+            Self::Verifier(claims, _) => claims.check_all_used().map(|()| None),
         }
     }
 }

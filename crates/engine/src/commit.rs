@@ -84,7 +84,7 @@ impl<'o> Sinks<'o> {
         observer.on_commit(CommitStep::Transaction(index), &changes);
     }
 
-    /// The access list, if one was built or proven.
+    /// The access list, if one was built. One that was given is proven.
     pub(crate) fn finish(self) -> Result<Option<BlockAccessList>, InvalidBlock> {
         Ok(self.list.finish()?)
     }

@@ -19,7 +19,7 @@ use crate::{
     execute::{self, Ended, Job, Outcome, Resources},
     hooks::Hooks,
     memory::Memory,
-    plan::Plan,
+    plan::{Batches, Plan},
     pool::{Pool, panic_message},
     sequential,
     vm::{CodeCache, EnvOf, reference},
@@ -232,15 +232,15 @@ impl<V: BlockVm> Engine<V> {
             Strategy::Sequential => None,
             Strategy::Parallel(width) => Some(width),
             Strategy::Auto if self.pool().depth().is_some() => Some(self.threads()),
-            Strategy::Auto if Plan::is_pointless(job.block) => None,
+            Strategy::Auto if Batches::are_pointless(job.block) => None,
             Strategy::Auto => Some(self.threads()).filter(|threads| *threads > 1),
         };
         let mut observer = observer.map(Resumable::new);
         if let Some(width) = width {
             let sinks =
                 Sinks { observer: resume(&mut observer), list: ListSink::Verifier(&claims, 0) };
-            let outcome = self
-                .with_memory(|resources| from_list::execute(job, width, resources, &claims, sinks));
+            let workers = (self.pool(), &self.hooks.of_run());
+            let outcome = from_list::execute(job, width, workers, &claims, sinks);
             if let Some(outcome) = outcome {
                 return outcome;
             }
@@ -283,7 +283,7 @@ fn plan<'b, V: BlockVm>(
         Strategy::Parallel(width) => Some((Plan::new(block, width, V::NOTES_BALANCES), width)),
         Strategy::Auto => {
             let width = pool.threads().min(block.transactions.len());
-            if width < 2 || Plan::is_pointless(block) {
+            if width < 2 || Batches::are_pointless(block) {
                 return None;
             }
             let plan = Plan::new(block, width, V::NOTES_BALANCES);

@@ -23,7 +23,7 @@ use crate::{
     scheduler::{Ahead, Leaving, Permits, Scheduler, Seat},
     sequential::Overlay,
     step::{self, MemoryBelow},
-    sync::Mutex,
+    sync::{Mutex, atomic::AtomicUsize},
     vm::{BlockVm, CodeCache, EnvOf, EvmOf, WorkerDb, Written, load, take_back},
     worker::Worker,
 };
@@ -60,6 +60,8 @@ pub(crate) struct Run<'b, V: BlockVm, S: StateSource> {
     pub(crate) job: Job<'b, V, S>,
     pub(crate) memory: &'b Memory,
     pub(crate) plan: Plan<'b, V::Transaction>,
+    /// How many of those were started that the plan has before their turn.
+    pub(crate) started_early: AtomicUsize,
     pub(crate) scheduler: Scheduler,
     /// What each transaction left behind. Locked by the transaction's owner only.
     pub(crate) records: Vec<Mutex<Record<V::Receipt>>>,
@@ -104,8 +106,8 @@ pub(crate) struct Done<R> {
     pub(crate) deferred_fee: Option<U256>,
     /// Whether the beneficiary's account was written, all fees included.
     pub(crate) wrote_beneficiary: bool,
-    /// For the observer.
-    pub(crate) changes: Option<StateDiff>,
+    /// For the observer; boxed because it is large.
+    pub(crate) changes: Option<Box<StateDiff>>,
     /// For the access list; empty where there is none.
     pub(crate) journal: EvmState,
 }
@@ -191,6 +193,7 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
         job,
         memory,
         plan,
+        started_early: AtomicUsize::new(0),
         scheduler: Scheduler::new(transactions, hooks, permits),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
         observed: sinks.observer.is_some(),

@@ -1,6 +1,8 @@
 //! What can be known of a block before it runs: whether it pays to wake other workers, how much of
 //! it to take at once, and who certainly waits for whom.
 
+mod costs;
+
 use std::{hash::BuildHasher, ops::Range};
 
 use alloy_consensus::{Transaction, transaction::Recovered};
@@ -12,52 +14,24 @@ use crate::{
     scheduler::{Forecast, NO_DEPENDENCY, WINDOW},
     sync::Mutex,
 };
+pub(crate) use costs::Batches;
+use costs::{Costs, SAMPLE, SMALL, samples};
 
-/// Gas of a payment that runs no code.
-const PAYMENT_GAS: u64 = 21_000;
-/// What such a payment takes, in nanoseconds, where what the block touches fits into caches.
-const PAYMENT_NS: u64 = 1_100;
-/// What any transaction takes besides, in a block of more than that many.
-const COLD_NS: u64 = 800;
-const COLD_FROM: usize = 4_096;
-/// What a call takes besides that and running code, at most, and for each unit of gas it spends: many
-/// payments ask for the gas of a call.
-const CALL_NS: u64 = 1_300;
-const CALL_PS_PER_GAS: u64 = 130;
-/// Picoseconds for a unit of gas spent in code: the median over mainnet blocks since London, and
-/// less than that before, when most gas went into creating accounts and filling slots (the median
-/// rises from 30 in the first years to 350).
-const PS_PER_GAS: u64 = 500;
-const PS_PER_GAS_BEFORE_LONDON: u64 = 100;
-/// What waking the workers and gathering their results takes.
-const PARALLEL_NS: u64 = 90_000;
-/// What the parallel path takes above sequential execution: in percent, and for each transaction, a
-/// part of which is what travels between caches.
-const PARALLEL_PERCENT: u64 = 10;
-const PARALLEL_TRANSACTION_NS: u64 = 1_400;
-
-/// What a worker takes at once, in nanoseconds: little enough that nobody waits long for it, and
-/// enough that its transactions find what they share in the worker's own caches.
-const BATCH_NS: u64 = 30_000;
-/// Batches a worker, at least, so that all end at about the same time.
-const BATCHES: u64 = 8;
-/// Blocks up to this length are looked at in full before they run.
-const SMALL: usize = 512;
-/// Of longer blocks, so many stretches of so many transactions stand for the rest.
-const SAMPLES: usize = 8;
-const SAMPLE: usize = SMALL / SAMPLES;
+/// Which part of a worker's share a transaction is at least that does not wait for its turn.
+const PARTS: u64 = 2;
 
 /// The plan of a block. Wrong guesses cost time only.
 #[derive(Debug)]
 pub(crate) struct Plan<'b, T> {
     block: &'b RecoveredBlock<T>,
-    costs: Costs,
+    batches: Batches<'b, T>,
     /// Guessed time of all transactions.
     total_ns: u64,
     /// Guessed time of the longest line of dependencies.
     critical_ns: u64,
-    batch_ns: u64,
     dependencies: Dependencies,
+    /// What to start before its turn.
+    long: Vec<u32>,
 }
 
 /// For each transaction the last earlier one that is certain to change what it needs of an account:
@@ -73,13 +47,6 @@ enum Dependencies {
 }
 
 impl<'b, T: Transaction> Plan<'b, T> {
-    /// Whether a block is so small that its plan is not worth making.
-    pub(crate) fn is_pointless(block: &RecoveredBlock<T>) -> bool {
-        let transactions = &block.transactions;
-        transactions.len() < 2
-            || (transactions.len() <= SMALL && Costs::of(block).total() < PARALLEL_NS)
-    }
-
     /// Plans `block` for `width` workers.
     /// `credits_commute` says whether payments to one recipient can be made in any order.
     pub(crate) fn new(block: &'b RecoveredBlock<T>, width: usize, credits_commute: bool) -> Self {
@@ -103,35 +70,43 @@ impl<'b, T: Transaction> Plan<'b, T> {
             let found = Mutex::new(last_touch(transactions));
             (scaled(total), scaled(critical), Dependencies::Found(found))
         };
-        let share = total_ns / (width.max(1) as u64 * BATCHES);
-        Self { block, costs, total_ns, critical_ns, batch_ns: share.min(BATCH_NS), dependencies }
+        let batches = Batches::of_time(block, costs, total_ns, width);
+        let long = match &dependencies {
+            Dependencies::Known(known) => {
+                let mut long = batches.long(width, PARTS);
+                long.retain(|tx| known[*tx as usize] == NO_DEPENDENCY);
+                long
+            }
+            Dependencies::Found(_) => Vec::new(),
+        };
+        Self { block, batches, total_ns, critical_ns, dependencies, long }
     }
 
     /// Plans `block` where reads are slow: one transaction at a time, for who waits for a read keeps
     /// others from the rest of its batch.
     pub(crate) fn of_slow_reads(block: &'b RecoveredBlock<T>, credits_commute: bool) -> Self {
-        Self { batch_ns: 0, ..Self::new(block, 1, credits_commute) }
+        let plan = Self::new(block, 1, credits_commute);
+        Self { batches: plan.batches.of_one(), long: Vec::new(), ..plan }
+    }
+
+    /// The transactions that are worth starting before those before them, although these may turn out
+    /// to change what they need.
+    pub(crate) fn long(&self) -> &[u32] {
+        &self.long
     }
 
     /// Whether `width` workers are likely to be quicker than one.
     pub(crate) fn pays(&self, width: usize) -> bool {
-        let share = |ns: u64| ns / width.max(1) as u64;
-        let work = self.critical_ns.max(share(self.total_ns));
-        let besides = share(self.costs.transactions * PARALLEL_TRANSACTION_NS) + PARALLEL_NS;
-        work + work * PARALLEL_PERCENT / 100 + besides < self.total_ns
+        self.batches.costs.pay(width, self.total_ns, self.critical_ns)
     }
 }
 
 impl<T: Transaction> Forecast for Plan<'_, T> {
     fn batch_end(&self, from: u32, limit: u32) -> u32 {
-        let mut ns = 0;
-        let rest = &self.block.transactions[from as usize..limit as usize];
-        let takes = rest.iter().take_while(|tx| {
-            let takes = ns == 0 || ns < self.batch_ns;
-            ns += self.costs.of_transaction(tx.inner());
-            takes
-        });
-        (from..limit).zip(takes).last().map_or(from, |(tx, _)| tx + 1)
+        let end = self.batches.end(from as usize, limit as usize);
+        #[expect(clippy::cast_possible_truncation, reason = "at most `limit`")]
+        let end = end as u32;
+        end
     }
 
     fn dependencies(&self, txs: Range<u32>, into: &mut Vec<u32>) {
@@ -145,12 +120,6 @@ impl<T: Transaction> Forecast for Plan<'_, T> {
             }
         }
     }
-}
-
-/// The stretches of a block that stand for the rest.
-fn samples(transactions: usize) -> impl Iterator<Item = Range<usize>> {
-    let stride = (transactions - SAMPLE) / (SAMPLES - 1);
-    (0..SAMPLES).map(move |sample| sample * stride..sample * stride + SAMPLE)
 }
 
 /// The guessed time of the transactions in `range`, and of the longest line of dependencies among
@@ -253,59 +222,6 @@ impl LastTouch {
     }
 }
 
-/// Guesses how long transactions take from the gas they ask for.
-#[derive(Clone, Copy, Debug)]
-struct Costs {
-    transactions: u64,
-    /// Gas that transactions other than payments ask for beyond what every transaction pays.
-    asked: u64,
-    /// How much of it is used, as far as the header says; half of it where it says nothing.
-    used: u64,
-    ps_per_gas: u64,
-    payment_ns: u64,
-}
-
-impl Costs {
-    fn of<T: Transaction>(block: &RecoveredBlock<T>) -> Self {
-        let transactions = block.transactions.len();
-        let beyond = |tx: &Recovered<T>| u128::from(tx.gas_limit().saturating_sub(PAYMENT_GAS));
-        let asked =
-            |range: Range<usize>| -> u128 { block.transactions[range].iter().map(beyond).sum() };
-        let asked = if transactions <= SMALL {
-            asked(0..transactions)
-        } else {
-            samples(transactions).map(asked).sum::<u128>() * transactions as u128 / SMALL as u128
-        };
-        let asked = u64::try_from(asked).unwrap_or(u64::MAX);
-        let payment_ns = PAYMENT_NS + if transactions > COLD_FROM { COLD_NS } else { 0 };
-        let transactions = transactions as u64;
-        let used = match block.header.gas_used {
-            0 => asked / 2,
-            used => used.saturating_sub(transactions * PAYMENT_GAS).min(asked),
-        };
-        let since_london = block.header.base_fee_per_gas.is_some();
-        let ps_per_gas = if since_london { PS_PER_GAS } else { PS_PER_GAS_BEFORE_LONDON };
-        Self { transactions, asked, used, ps_per_gas, payment_ns }
-    }
-
-    /// A lower guess at the time of all transactions, without looking at each.
-    const fn total(&self) -> u64 {
-        self.transactions * self.payment_ns + self.used.saturating_mul(self.ps_per_gas) / 1000
-    }
-
-    fn of_transaction(&self, tx: &impl Transaction) -> u64 {
-        let beyond = tx.gas_limit().saturating_sub(PAYMENT_GAS);
-        if beyond == 0 {
-            return self.payment_ns;
-        }
-        let share = u128::from(beyond) * u128::from(self.used) / u128::from(self.asked.max(1));
-        let gas = u64::try_from(share).unwrap_or(u64::MAX);
-        let of_gas = |ps: u64| gas.saturating_mul(ps) / 1000;
-        let call = of_gas(CALL_PS_PER_GAS).min(CALL_NS);
-        of_gas(self.ps_per_gas).saturating_add(self.payment_ns + call)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloy_consensus::{Header, Signed, TxLegacy};
@@ -345,7 +261,7 @@ mod tests {
     }
 
     const NONE: u32 = NO_DEPENDENCY;
-    const GAS: u64 = PAYMENT_GAS;
+    const GAS: u64 = 21_000;
 
     #[test]
     fn transactions_wait_for_those_that_touch_their_sender() {
@@ -395,7 +311,7 @@ mod tests {
 
     #[test]
     fn where_reads_are_slow_a_batch_is_one_transaction() {
-        let block = block(&[(1, 2, 5, PAYMENT_GAS); 100]);
+        let block = block(&[(1, 2, 5, GAS); 100]);
         assert_eq!(Plan::of_slow_reads(&block, true).batch_end(3, 100), 4);
         assert!(Plan::new(&block, 1, true).batch_end(3, 100) > 4);
     }
@@ -405,11 +321,11 @@ mod tests {
         let payments = |count: usize, line: bool| {
             let of = |index: usize| {
                 let index = u8::try_from(index % 100).unwrap();
-                (if line { 1 } else { index + 2 }, index + 102, 1, PAYMENT_GAS)
+                (if line { 1 } else { index + 2 }, index + 102, 1, GAS)
             };
             block(&(0..count).map(of).collect::<Vec<_>>())
         };
-        assert!(Plan::is_pointless(&payments(20, false)));
+        assert!(Batches::are_pointless(&payments(20, false)));
         assert!(!Plan::new(&payments(1000, false), 2, true).pays(2), "they fit into caches");
         assert!(Plan::new(&payments(1000, false), 8, true).pays(8), "but eight are many");
         assert!(!Plan::new(&payments(1000, true), 2, true).pays(2), "one sender");

@@ -1,5 +1,7 @@
 //! The workers that outlive blocks.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 /// A persistent pool. The calling thread is one of its workers, so that with `threads` workers
 /// never more than `threads` threads run.
 #[derive(Debug)]
@@ -77,6 +79,21 @@ impl Pool {
             }),
             _ => work(),
         }
+    }
+
+    /// Calls `work` for every index below `count`, spread over `width` workers.
+    pub(crate) fn for_each(&self, width: usize, count: usize, work: impl Fn(usize) + Sync) {
+        let next = AtomicUsize::new(0);
+        self.run(width, || {
+            loop {
+                // Relaxed: the index itself is all that is shared here.
+                let index = next.fetch_add(1, Relaxed);
+                if index >= count {
+                    return;
+                }
+                work(index);
+            }
+        });
     }
 }
 

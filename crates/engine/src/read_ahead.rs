@@ -9,13 +9,14 @@ use alloy_consensus::Transaction;
 use alloy_eip7928::AccountChanges;
 use alloy_eips::eip2930::AccessListItem;
 use alloy_primitives::{Address, U256};
-use revm::primitives::KECCAK_EMPTY;
-use warpline_primitives::StateSource;
+use warpline_primitives::{Account, StateSource};
 
 use crate::{
-    execute::{Job, Resources},
+    execute::Job,
+    hooks::Hooks,
     memory::{Memory, Reader},
     parent::Parent,
+    pool::Pool,
     scheduler::{Leaving, Permits, Seat, WINDOW},
     vm::{BlockVm, load},
 };
@@ -54,13 +55,15 @@ pub(crate) fn of_list(list: &[AccountChanges]) -> Vec<Key> {
     accounts.chain(slots).collect()
 }
 
-/// Reads `keys` into the memory, as many at once as may be outstanding, if that is more than `width`
-/// workers make.
+/// Calls `read` with each of `keys`, as many at once as may be outstanding, if that is more than
+/// `width` workers make. Whoever reads has no permit to run, because there is next to nothing to do but
+/// to wait.
 pub(crate) fn run<V: BlockVm, S: StateSource>(
     job: &Job<'_, V, S>,
     keys: impl FnOnce() -> Vec<Key>,
     width: usize,
-    Resources { pool, memory, hooks }: &Resources<'_>,
+    (pool, hooks): (&Pool, &Hooks),
+    read: impl Fn(&Seat<'_>, Key) + Sync,
 ) {
     let Some(workers) = pool.depth() else { return };
     let keys = keys();
@@ -78,7 +81,7 @@ pub(crate) fn run<V: BlockVm, S: StateSource>(
             if job.early_end.reason().is_some() {
                 break;
             }
-            let _ = read(job, memory, &seat, *key);
+            read(&seat, *key);
         }
     });
 }
@@ -86,8 +89,7 @@ pub(crate) fn run<V: BlockVm, S: StateSource>(
 /// Sees the parent state only.
 const PARENT: Reader = Reader { below: 0, register: None };
 
-/// Reads `key` into the memory and the cache of code. Whoever does so has no permit, because there is
-/// next to nothing to do but to wait; only the analysis of code takes one for a moment.
+/// Reads `key` into the memory and the cache of code.
 pub(crate) fn read<V: BlockVm, S: StateSource>(
     job: &Job<'_, V, S>,
     memory: &Memory,
@@ -96,18 +98,24 @@ pub(crate) fn read<V: BlockVm, S: StateSource>(
 ) -> Result<(), S::Error> {
     let account = |address| memory.account(address, PARENT, || load(job.source, address));
     match key {
-        Key::Account { address, runs } => {
-            let code_hash = account(address)?.account.map(|account| account.code_hash);
-            if let Some(code_hash) = code_hash.filter(|hash| runs && *hash != KECCAK_EMPTY) {
-                let code = job.codes.get(code_hash, &Parent::new(job.source, Some(*seat)));
-                seat.leave();
-                code?;
-            }
-        }
+        Key::Account { address, runs: false } => account(address).map(|_| ()),
+        Key::Account { address, runs: true } => read_code(job, seat, account(address)?.account),
         Key::Slot(address, slot) => {
             let at = account(address)?.at;
-            memory.slot(at, slot, PARENT, || job.source.storage(address, slot))?;
+            memory.slot(at, slot, PARENT, || job.source.storage(address, slot)).map(|_| ())
         }
     }
-    Ok(())
+}
+
+/// Reads the code of `account` into the cache of code. Only its analysis takes a permit, for a
+/// moment.
+pub(crate) fn read_code<V: BlockVm, S: StateSource>(
+    job: &Job<'_, V, S>,
+    seat: &Seat<'_>,
+    account: Option<Account>,
+) -> Result<(), S::Error> {
+    let Some(account) = account.filter(Account::has_code) else { return Ok(()) };
+    let code = job.codes.get(account.code_hash, &Parent::new(job.source, Some(*seat)));
+    seat.leave();
+    code.map(|_| ())
 }

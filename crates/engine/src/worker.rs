@@ -13,7 +13,7 @@ use crate::{
     memory::{AccountRead, Shift, Version, Writer},
     read_ahead::{self, Key},
     scheduler::{Ahead, Classes, Freed, NO_DEPENDENCY, Portion, Seat},
-    sync::Mutex,
+    sync::{Mutex, atomic::Ordering::Relaxed},
     vm::{
         BalanceUses, BlockVm, EvmOf, HaltOf, Interruption, Mode, Noted, Transacted, WorkerDb,
         Written, classify, diff_of, publish, take_back,
@@ -89,6 +89,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         let scheduler = &self.run.scheduler;
         // A transaction that this worker set free: its inputs are in this worker's caches.
         let mut mine = None;
+        if self.index > 0 {
+            mine = self.start_early();
+        }
         if let Some(seat) = &self.seat {
             seat.rest(scheduler);
         }
@@ -119,6 +122,18 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             }
         }
         self.counts
+    }
+
+    /// Executes what is better not left for the end. The calling thread takes the block in order
+    /// meanwhile. Returns a transaction that this set free.
+    fn start_early(&mut self) -> Option<u32> {
+        let Run { plan, started_early, scheduler, .. } = self.run;
+        let mut mine = None;
+        while mine.is_none() && !scheduler.is_over() {
+            let tx = *plan.long().get(started_early.fetch_add(1, Relaxed))?;
+            mine = self.look_at(tx);
+        }
+        mine
     }
 
     /// Commits, if what is next in line is this worker's. Returns whether it held the commit role.
@@ -332,7 +347,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             let written = &mut record.written;
             publish(run.memory, writer, &state, &mut self.suspects, |at| written.push(at));
             let wrote_beneficiary = writes(&state, run);
-            let changes = run.observed.then(|| diff_of(&state));
+            let changes = run.observed.then(|| Box::new(diff_of(&state)));
             let journal = if run.listed {
                 state
             } else {

@@ -41,7 +41,7 @@ pub struct BlockOutput<R = Receipt> {
     pub gas_used: u64,
     /// Blob gas used by all transactions (EIP-4844).
     pub blob_gas_used: u64,
-    /// What the block accessed and changed (EIP-7928), where that was built or verified.
+    /// What the block accessed and changed (EIP-7928), where that was built.
     pub access_list: Option<BlockAccessList>,
     /// How much work it took.
     pub work: WorkCounts,

@@ -41,8 +41,13 @@ pub(crate) fn verified_row(
         row.error = Some(error.to_string());
         return row;
     }
-    let latency = args.latency.read_latency();
-    let subject = Subject { engine, block: &input.block, state: &input.parent, latency };
+    let subject = match Subject::new(engine, &input.block, &input.parent, args.conditions) {
+        Ok(subject) => subject,
+        Err(error) => {
+            row.error = Some(error.to_string());
+            return row;
+        }
+    };
     let cold = subject.once(Strategy::Auto).ok().map(|timed| ms(timed.took));
     let output = match row.take(compare::both_ways(&subject, args.mode, Strategy::Auto)) {
         Ok(output) => output,

@@ -3,27 +3,35 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use alloy_eip7928::{
-    AccountChanges, BlockAccessIndex, BlockAccessListGasError, StorageChange, total_bal_items,
-    validate_block_access_list,
+    AccountChanges, BlockAccessIndex, BlockAccessListGasError, SlotChanges, StorageChange,
+    total_bal_items, validate_block_access_list,
 };
 use alloy_primitives::{
     Address, B256, U256,
-    map::{AddressMap, B256Map, U256Map},
+    map::{AddressMap, B256Map},
 };
 use revm::{
     bytecode::Bytecode,
-    state::{Account as RevmAccount, AccountInfo, EvmState},
+    state::{Account as RevmAccount, AccountId, AccountInfo, EvmState},
 };
 use warpline_primitives::Account;
 
 use super::{AccessListError, FeePayment, ListedChange, ListedField};
-use crate::vm::analysed;
+use crate::vm::{analysed, name_of};
 
 /// A list whose form was found in order, indexed. Nothing in it is known to be true.
+///
+/// Its order is the index, as far as possible: accounts have the places that they have in the list,
+/// and the slots of all accounts are counted in one row, for each account those that change before
+/// those that are only read.
 #[derive(Debug)]
 pub(crate) struct Claims<'l> {
     list: &'l [AccountChanges],
-    accounts: AddressMap<ClaimedAccount<'l>>,
+    accounts: Vec<ClaimedAccount<'l>>,
+    /// Where in `accounts` an address is.
+    places: AddressMap<u32>,
+    /// Whether any step accessed it, for all slots.
+    accessed_slots: Vec<AtomicBool>,
     codes: B256Map<Bytecode>,
     /// How many changes there are at each step.
     changes_at: Vec<u32>,
@@ -34,15 +42,18 @@ pub(crate) struct Claims<'l> {
 pub(crate) struct ClaimedAccount<'l> {
     changes: &'l AccountChanges,
     /// Hashes of the codes in `changes`.
-    code_hashes: Vec<B256>,
-    slots: U256Map<ClaimedSlot<'l>>,
+    code_hashes: Box<[B256]>,
+    /// The place of its first slot among those of all accounts.
+    first_slot: usize,
     accessed: AtomicBool,
 }
 
-#[derive(Debug)]
-struct ClaimedSlot<'l> {
+/// What the list claims of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClaimedSlot<'l> {
+    /// Its place among the slots of all accounts.
+    pub(crate) place: usize,
     changes: &'l [StorageChange],
-    accessed: AtomicBool,
 }
 
 /// The fields of an account that a list follows.
@@ -70,18 +81,24 @@ impl<'l> Claims<'l> {
         validate_block_access_list(list, transactions)?;
         let mut claims = Self {
             list,
-            accounts: AddressMap::with_capacity_and_hasher(list.len(), Default::default()),
+            accounts: Vec::with_capacity(list.len()),
+            places: AddressMap::with_capacity_and_hasher(list.len(), Default::default()),
+            accessed_slots: Vec::new(),
             codes: B256Map::default(),
             changes_at: vec![0; transactions + 2],
         };
-        for changes in list {
-            let account = claims.index(changes);
-            claims.accounts.insert(changes.address, account);
+        let mut slots = 0;
+        for (place, changes) in (0..).zip(list) {
+            let account = claims.index(changes, slots);
+            claims.accounts.push(account);
+            claims.places.insert(changes.address, place);
+            slots += changes.storage_changes.len() + changes.storage_reads.len();
         }
+        claims.accessed_slots.resize_with(slots, AtomicBool::default);
         Ok(claims)
     }
 
-    fn index(&mut self, changes: &'l AccountChanges) -> ClaimedAccount<'l> {
+    fn index(&mut self, changes: &'l AccountChanges, first_slot: usize) -> ClaimedAccount<'l> {
         for step in steps(changes) {
             if let Some(count) =
                 usize::try_from(step).ok().and_then(|at| self.changes_at.get_mut(at))
@@ -96,16 +113,8 @@ impl<'l> Claims<'l> {
             self.codes.insert(hash, code);
             code_hashes.push(hash);
         }
-        let unaccessed = |changes| ClaimedSlot { changes, accessed: AtomicBool::new(false) };
-        let written = changes.storage_changes.iter();
-        let written = written.map(|slot| (slot.slot, unaccessed(slot.changes.as_slice())));
-        let read = changes.storage_reads.iter().map(|slot| (*slot, unaccessed(&[])));
-        ClaimedAccount {
-            changes,
-            code_hashes,
-            slots: written.chain(read).collect(),
-            accessed: AtomicBool::new(false),
-        }
+        let (code_hashes, accessed) = (code_hashes.into(), AtomicBool::new(false));
+        ClaimedAccount { changes, code_hashes, first_slot, accessed }
     }
 
     /// The list.
@@ -113,9 +122,28 @@ impl<'l> Claims<'l> {
         self.list
     }
 
-    /// What is claimed of an account; `None` where it is not listed.
-    pub(crate) fn account(&self, address: &Address) -> Option<&ClaimedAccount<'l>> {
-        self.accounts.get(address)
+    /// Where an account is in the list; `None` where it is not listed.
+    pub(crate) fn place(&self, address: &Address) -> Option<usize> {
+        self.places.get(address).map(|place| *place as usize)
+    }
+
+    /// What is claimed of the account at that place of the list.
+    pub(crate) fn at(&self, place: usize) -> &ClaimedAccount<'l> {
+        &self.accounts[place]
+    }
+
+    /// How many slots there are, of all accounts.
+    pub(crate) const fn slots(&self) -> usize {
+        self.accessed_slots.len()
+    }
+
+    /// What is claimed of an account, which may be named by its place; `None` where it is not
+    /// listed.
+    fn account(&self, address: &Address, id: Option<AccountId>) -> Option<&ClaimedAccount<'l>> {
+        // A name is a hint: it may be from somewhere else.
+        let named = id.and_then(|id| self.accounts.get(name_of(id) as usize));
+        let named = named.filter(|account| account.changes.address == *address);
+        named.or_else(|| Some(self.at(self.place(address)?)))
     }
 
     /// The code of this hash, if the list has it.
@@ -124,13 +152,8 @@ impl<'l> Claims<'l> {
     }
 
     /// All accounts that are listed.
-    pub(crate) fn accounts(&self) -> impl Iterator<Item = (Address, &ClaimedAccount<'l>)> {
-        self.accounts.iter().map(|(address, account)| (*address, account))
-    }
-
-    /// All codes that are listed.
-    pub(crate) fn codes(&self) -> impl Iterator<Item = (&B256, &Bytecode)> {
-        self.codes.iter()
+    pub(crate) fn accounts(&self) -> &[ClaimedAccount<'l>] {
+        &self.accounts
     }
 
     /// Compares what `step` did with what is claimed of it, and notes what it accessed.
@@ -173,35 +196,52 @@ impl<'l> Claims<'l> {
         address: Address,
         account: &RevmAccount,
     ) -> Result<u32, AccessListError> {
-        let claimed = self.accounts.get(&address);
+        let claimed = self.account(&address, account.info.account_id);
         let claimed = claimed.ok_or(AccessListError::Undeclared { step, address, slot: None })?;
-        claimed.accessed.store(true, Relaxed);
+        set(&claimed.accessed);
         let gone = account.is_selfdestructed_locally();
         let before = Fields::of(&account.original_info());
         let after = if gone { Fields::default() } else { Fields::of(&account.info) };
         let mut agreed = claimed.check_fields(step, before, after)?;
-        let mut slots: Vec<_> = account.storage.iter().collect();
-        if slots.len() > 1 {
-            slots.sort_unstable_by_key(|(slot, _)| **slot);
-        }
-        for (slot, value) in slots {
-            let undeclared = || AccessListError::Undeclared { step, address, slot: Some(*slot) };
-            let claimed = claimed.slots.get(slot).ok_or_else(undeclared)?;
-            claimed.accessed.store(true, Relaxed);
+        // Of several errors the one at the lowest slot is reported, whatever the map's order.
+        let mut error = None;
+        #[expect(clippy::iter_over_hash_type, reason = "the lowest error counts")]
+        for (slot, value) in &account.storage {
             let after = if gone { U256::ZERO } else { value.present_value };
             let found = (after != value.original_value).then_some(after);
-            let listed = at(claimed.changes, |it| it.block_access_index, step);
-            let listed = listed.map(|index| claimed.changes[index].new_value);
-            agreed += agree(step, address, ListedField::Slot(*slot), listed, found)?;
+            match self.check_slot(step, claimed, slot, found) {
+                Ok(changes) => agreed += changes,
+                Err(new) if error.as_ref().is_none_or(|(at, _)| slot < *at) => {
+                    error = Some((slot, new));
+                }
+                Err(_) => {}
+            }
         }
-        Ok(agreed)
+        error.map_or(Ok(agreed), |(_, error)| Err(error))
+    }
+
+    /// Compares one slot of the account of which that is claimed.
+    fn check_slot(
+        &self,
+        step: u64,
+        claimed: &ClaimedAccount<'_>,
+        slot: &U256,
+        found: Option<U256>,
+    ) -> Result<u32, AccessListError> {
+        let address = claimed.changes.address;
+        let undeclared = || AccessListError::Undeclared { step, address, slot: Some(*slot) };
+        let ClaimedSlot { place, changes } = claimed.slot(slot).ok_or_else(undeclared)?;
+        set(&self.accessed_slots[place]);
+        let listed = at(changes, |it| it.block_access_index, step);
+        let listed = listed.map(|index| changes[index].new_value);
+        agree(step, address, ListedField::Slot(*slot), listed, found)
     }
 
     fn check_fee(&self, step: u64, fee: FeePayment) -> Result<u32, AccessListError> {
         let address = fee.beneficiary;
-        let claimed = self.accounts.get(&address);
+        let claimed = self.account(&address, None);
         let claimed = claimed.ok_or(AccessListError::Undeclared { step, address, slot: None })?;
-        claimed.accessed.store(true, Relaxed);
+        set(&claimed.accessed);
         let (before, after) = fee.balances();
         let fields = |balance| Fields { balance, ..Fields::default() };
         claimed.check_fields(step, fields(before), fields(after))
@@ -209,7 +249,7 @@ impl<'l> Claims<'l> {
 
     /// The first change that is listed for `step` although the step makes none there.
     fn excess(&self, step: u64, state: &EvmState, fee: Option<FeePayment>) -> AccessListError {
-        for changes in self.list {
+        for (changes, claimed) in self.list.iter().zip(&self.accounts) {
             let address = changes.address;
             let account = state.get(&address);
             let is_paid = fee.is_some_and(|fee| fee.beneficiary == address);
@@ -227,7 +267,7 @@ impl<'l> Claims<'l> {
                     return listed(ListedField::Nonce, nonce);
                 }
                 if let Some(index) = at(&changes.code_changes, |it| it.block_access_index, step) {
-                    let hash = self.accounts[&address].code_hashes[index];
+                    let hash = claimed.code_hashes[index];
                     return listed(ListedField::Code, hash.into());
                 }
             }
@@ -244,31 +284,34 @@ impl<'l> Claims<'l> {
 
     /// Nothing was accessed yet: the block begins anew.
     pub(crate) fn forget_accesses(&self) {
-        let slots = |account: &ClaimedAccount<'_>| {
-            account.accessed.store(false, Relaxed);
-            account.slots.values().for_each(|slot| slot.accessed.store(false, Relaxed));
-        };
-        self.accounts.values().for_each(slots);
+        let accounts = self.accounts.iter().map(|account| &account.accessed);
+        accounts.chain(&self.accessed_slots).for_each(|accessed| accessed.store(false, Relaxed));
     }
 
     /// Finds what is listed and was not accessed by any step.
     pub(crate) fn check_all_used(&self) -> Result<(), AccessListError> {
-        for changes in self.list {
-            let address = changes.address;
-            let claimed = &self.accounts[&address];
+        for claimed in &self.accounts {
+            let AccountChanges { address, storage_changes, storage_reads, .. } = claimed.changes;
+            let unused = |slot| AccessListError::Unused { address: *address, slot };
             if !claimed.accessed.load(Relaxed) {
-                return Err(AccessListError::Unused { address, slot: None });
+                return Err(unused(None));
             }
-            let unused = |slot: &&U256| !claimed.slots[*slot].accessed.load(Relaxed);
-            if let Some(slot) = changes.storage_reads.iter().find(unused) {
-                return Err(AccessListError::Unused { address, slot: Some(*slot) });
+            let reads = &self.accessed_slots[claimed.first_slot + storage_changes.len()..];
+            let mut reads = storage_reads.iter().zip(reads);
+            if let Some((slot, _)) = reads.find(|(_, accessed)| !accessed.load(Relaxed)) {
+                return Err(unused(Some(*slot)));
             }
         }
         Ok(())
     }
 }
 
-impl ClaimedAccount<'_> {
+impl<'l> ClaimedAccount<'l> {
+    /// Whose claims these are.
+    pub(crate) const fn address(&self) -> Address {
+        self.changes.address
+    }
+
     /// The account before `step`, given what the parent state has.
     pub(crate) fn before(&self, step: u64, parent: Option<Account>) -> Option<Account> {
         let changes = self.changes;
@@ -291,16 +334,29 @@ impl ClaimedAccount<'_> {
         (!account.is_empty()).then_some(account)
     }
 
-    /// A slot before `step`; `None` where it is the parent state's.
-    pub(crate) fn slot_before(&self, slot: &U256, step: u64) -> Option<U256> {
-        let changes = self.slots.get(slot)?.changes;
-        let index = last_before(changes, |it| it.block_access_index, step)?;
-        Some(changes[index].new_value)
+    /// What is claimed of a slot; `None` where it is not listed.
+    pub(crate) fn slot(&self, slot: &U256) -> Option<ClaimedSlot<'l>> {
+        let AccountChanges { storage_changes, storage_reads, .. } = self.changes;
+        if let Ok(index) = storage_changes.binary_search_by(|it| it.slot.cmp(slot)) {
+            let changes = storage_changes[index].changes.as_slice();
+            return Some(ClaimedSlot { place: self.first_slot + index, changes });
+        }
+        let index = storage_reads.binary_search(slot).ok()?;
+        let place = self.first_slot + storage_changes.len() + index;
+        Some(ClaimedSlot { place, changes: &[] })
     }
 
-    /// The slots that change, with their last values.
-    pub(crate) fn last_values(&self) -> impl Iterator<Item = (U256, U256)> {
-        self.changes.storage_post_states()
+    /// Whether anything of the account changes in `step` or later.
+    pub(crate) fn changes_from(&self, step: u64) -> bool {
+        steps(self.changes).any(|at| at >= step)
+    }
+
+    /// The slots that change, with their places among those of all accounts and their last values.
+    pub(crate) fn last_values(&self) -> impl ExactSizeIterator<Item = (usize, U256, U256)> {
+        // That there is a last change was checked with the form of the list.
+        let last = |slot: &SlotChanges| slot.changes.last().map(|change| change.new_value);
+        let slots = self.changes.storage_changes.iter().enumerate();
+        slots.map(move |(at, it)| (self.first_slot + at, it.slot, last(it).unwrap_or_default()))
     }
 
     fn check_fields(
@@ -325,6 +381,21 @@ impl ClaimedAccount<'_> {
         let listed = listed.map(|index| self.code_hashes[index].into());
         let found = (before.code_hash != after.code_hash).then(|| after.code_hash.into());
         Ok(agreed + agree(step, *address, ListedField::Code, listed, found)?)
+    }
+}
+
+impl ClaimedSlot<'_> {
+    /// The slot before `step`; `None` where it is the parent state's.
+    pub(crate) fn before(&self, step: u64) -> Option<U256> {
+        let index = last_before(self.changes, |it| it.block_access_index, step)?;
+        Some(self.changes[index].new_value)
+    }
+}
+
+/// Sets a flag that many set, without taking its cache line from them where it is set already.
+fn set(flag: &AtomicBool) {
+    if !flag.load(Relaxed) {
+        flag.store(true, Relaxed);
     }
 }
 

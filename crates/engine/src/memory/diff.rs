@@ -4,13 +4,7 @@
 //! the workers in two passes: the changed slots are sorted into the parts of the result, and each
 //! part is made of them and of the accounts, which lie sorted into parts already.
 
-use std::{
-    array,
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
+use std::{array, sync::OnceLock};
 
 use alloy_primitives::{B256, U256, map::AddressMap};
 use parking_lot::Mutex;
@@ -46,11 +40,11 @@ impl Memory {
         let entries = self.accounts.len() + self.slots.len();
         let width = if entries < PARALLEL_FROM { 1 } else { width };
         let slots: Parts = array::from_fn(|_| Mutex::default());
-        for_each(pool, width, table::SHARDS, |shard| self.sort_slots(shard, &slots));
+        pool.for_each(width, table::SHARDS, |shard| self.sort_slots(shard, &slots));
 
         let parts: [OnceLock<(AddressMap<AccountDiff>, Vec<B256>)>; StateDiff::SHARDS] =
             array::from_fn(|_| OnceLock::new());
-        for_each(pool, width, StateDiff::SHARDS, |at| {
+        pool.for_each(width, StateDiff::SHARDS, |at| {
             // Each part is made once.
             let _ = parts[at].set(self.part(at, &slots[at].lock()));
         });
@@ -166,19 +160,4 @@ impl End {
         let had = self.before.is_some_and(|before| before.code_hash == after.code_hash);
         (!had).then_some(after.code_hash)
     }
-}
-
-/// Calls `work` for every index below `count`, spread over `width` workers.
-fn for_each(pool: &Pool, width: usize, count: usize, work: impl Fn(usize) + Sync) {
-    let next = AtomicUsize::new(0);
-    pool.run(width, || {
-        loop {
-            // Relaxed: the index itself is all that is shared here.
-            let index = next.fetch_add(1, Relaxed);
-            if index >= count {
-                return;
-            }
-            work(index);
-        }
-    });
 }

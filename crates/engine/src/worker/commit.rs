@@ -198,7 +198,7 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
             }
             None => None,
         };
-        committed.sinks.transaction(position, &journal, changes, fee)?;
+        committed.sinks.transaction(position, &journal, changes.map(|changes| *changes), fee)?;
         Ok(())
     }
 
