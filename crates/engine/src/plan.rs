@@ -18,7 +18,7 @@ pub(crate) use costs::Batches;
 use costs::{Costs, SAMPLE, SMALL, samples};
 
 /// Which part of a worker's share a transaction is at least that does not wait for its turn.
-const PARTS: u64 = 2;
+const PARTS: u64 = 5;
 
 /// The plan of a block. Wrong guesses cost time only.
 #[derive(Debug)]
@@ -118,6 +118,13 @@ impl<T: Transaction> Forecast for Plan<'_, T> {
                 let dependency = |(index, tx)| last.dependency(index, tx);
                 into.extend(txs.zip(&self.block.transactions[range]).map(dependency));
             }
+        }
+    }
+
+    fn known_dependency(&self, tx: u32) -> Option<u32> {
+        match &self.dependencies {
+            Dependencies::Known(known) => known.get(tx as usize).copied(),
+            Dependencies::Found(_) => None,
         }
     }
 }

@@ -63,6 +63,9 @@ pub(crate) const WINDOW: u32 = if cfg!(feature = "model") { 3 } else { 4096 };
 /// such a chain.
 pub(crate) const MAX_SPECULATIONS: u32 = if cfg!(feature = "model") { 3 } else { 16 };
 
+/// How many transactions one who looks for one that others took looks at.
+const MAX_SEARCHED: usize = 128;
+
 /// Which earlier transaction to wait for before starting; `NO_DEPENDENCY` for none.
 pub(crate) const NO_DEPENDENCY: u32 = u32::MAX;
 
@@ -213,6 +216,25 @@ impl Scheduler {
             }
             portion.take(self.take_batch(forecast)?, forecast);
         }
+    }
+
+    /// A transaction that somebody took and has not come to, for who finds nothing else to do.
+    pub(crate) fn steal(&self, forecast: &impl Forecast) -> Option<u32> {
+        if self.permits.is_some() {
+            return None;
+        }
+        let taken = self.committed()..self.cursor.load(SeqCst);
+        taken.take(MAX_SEARCHED).find(|tx| {
+            let Slot { status, waiters, speculations, .. } = &self.slots[*tx as usize];
+            // Whoever was executed once and is not now waits for its commit. Relaxed: to take one
+            // that is not meant costs an execution, and there are few of them.
+            let is_fresh = speculations.load(Relaxed) == 0;
+            let dependency = forecast.known_dependency(*tx);
+            status.is_pending()
+                && is_fresh
+                && !waiters.is_enrolled()
+                && dependency.is_some_and(|dependency| !self.is_held_back(*tx, dependency))
+        })
     }
 
     /// The next transactions in block order that nobody took.

@@ -115,9 +115,12 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 Some(tx) if tx == scheduler.committed() && self.commit_own() => {}
                 Some(tx) => mine = self.look_at(tx),
                 None if self.commit(false) => {}
-                None => match scheduler.next_ahead() {
-                    Some(ahead) => self.work_ahead(ahead),
-                    None => scheduler.idle(self.seat),
+                None => match scheduler.steal(&self.run.plan) {
+                    Some(tx) => mine = self.look_at(tx),
+                    None => match scheduler.next_ahead() {
+                        Some(ahead) => self.work_ahead(ahead),
+                        None => scheduler.idle(self.seat),
+                    },
                 },
             }
         }

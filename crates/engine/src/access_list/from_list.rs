@@ -339,14 +339,19 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         state: &EvmState,
         fee: Option<FeePayment>,
     ) -> Result<(), Stop<S::Error>> {
+        // What becomes of an account that is not empty afterwards, the list says.
+        let is_empty = |after: Option<Account>| after.is_none_or(|account| account.is_empty());
         #[expect(clippy::iter_over_hash_type, reason = "each account is checked on its own")]
         for (address, account) in state {
-            if let Some(change) = classify(account).filter(|change| change.changed) {
+            let change = classify(account);
+            if let Some(change) = change.filter(|it| it.changed && is_empty(it.account)) {
                 self.check_account_sayable(step, *address, change.account, change.wiped)?;
             }
         }
         match fee {
-            Some(FeePayment { beneficiary, before, after }) if before != after => {
+            Some(FeePayment { beneficiary, before, after })
+                if before != after && is_empty(after) =>
+            {
                 self.check_account_sayable(step, beneficiary, after, after.is_none())
             }
             _ => Ok(()),
@@ -360,10 +365,6 @@ impl<V: BlockVm, S: StateSource> Run<'_, V, S> {
         after: Option<Account>,
         wiped: bool,
     ) -> Result<(), Stop<S::Error>> {
-        // What there is of an account that is not empty, the list says.
-        if after.is_some_and(|account| !account.is_empty()) && !wiped {
-            return Ok(());
-        }
         let place = self.state.claims.place(&address);
         let account = |step| {
             let loaded = self.state.account(step, address, place);

@@ -15,6 +15,10 @@ impl Forecast for Given<'_> {
     fn dependencies(&self, txs: Range<u32>, into: &mut Vec<u32>) {
         into.extend(txs.map(|tx| self.1.get(tx as usize).copied().unwrap_or(NO_DEPENDENCY)));
     }
+
+    fn known_dependency(&self, tx: u32) -> Option<u32> {
+        Some(self.1.get(tx as usize).copied().unwrap_or(NO_DEPENDENCY))
+    }
 }
 
 /// What a worker is given that takes one at a time and waits for nothing.

@@ -10,6 +10,9 @@ pub(crate) trait Forecast {
     /// Adds, for each of `txs`, which earlier transaction to wait for before starting, or
     /// [`NO_DEPENDENCY`](super::NO_DEPENDENCY).
     fn dependencies(&self, txs: Range<u32>, into: &mut Vec<u32>);
+
+    /// The same for one transaction that was asked for before, if that is known still.
+    fn known_dependency(&self, tx: u32) -> Option<u32>;
 }
 
 /// The transactions that a worker took, batch by batch.
