@@ -57,6 +57,10 @@ pub(crate) enum Site {
     Unlink,
     /// Suspicion is cast.
     Suspect,
+    /// A transaction waits in the middle of its execution for one before it.
+    Pause,
+    /// It was measured when a transaction comes to what its class conflicts over. *Spuriously*: late.
+    Reach,
     /// Reads are compared. *Spuriously*: the class is told of a conflict.
     Validate,
     /// One read is compared.

@@ -37,7 +37,7 @@ use crate::{
 };
 use cell::Cell;
 use read_set::differ_beyond_balance;
-pub(crate) use read_set::{AccountRead, ReadSet, Shift, SlotRead};
+pub(crate) use read_set::{AccountRead, Changed, ReadSet, Shift, SlotRead};
 use table::{Shards, Table};
 
 /// A position in the block; see the module's documentation.
@@ -49,7 +49,7 @@ pub(crate) struct AccountRef(pub(crate) u32);
 
 /// Names a slot entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SlotRef(u32);
+pub(crate) struct SlotRef(pub(crate) u32);
 
 #[derive(Debug)]
 struct AccountEntry {
@@ -287,10 +287,18 @@ impl Memory {
 
     /// Whether the transaction of `version` would read the same now, balances apart that make no
     /// difference.
-    pub(crate) fn hold(&self, reads: &ReadSet, version: Version) -> bool {
+    pub(crate) fn hold(&self, reads: &ReadSet, version: Version) -> Result<(), Changed> {
         let account = |read| self.account_holds(read, version, |_, now| now).is_some();
-        reads.accounts.iter().all(account)
-            && reads.slots.iter().all(|read| self.slot_holds(read, version))
+        if !reads.accounts.iter().all(account) {
+            return Err(Changed::Account);
+        }
+        self.slots_hold(&reads.slots, version)
+    }
+
+    /// Whether the transaction of `version` would see the same of these slots now.
+    pub(crate) fn slots_hold(&self, reads: &[SlotRead], version: Version) -> Result<(), Changed> {
+        let changed = reads.iter().find(|read| !self.slot_holds(read, version));
+        changed.map_or(Ok(()), |read| Err(Changed::Slot(read.at)))
     }
 
     /// Compares what the transaction of `version` saw of an account with what it would see now, where
@@ -315,7 +323,7 @@ impl Memory {
     }
 
     /// Whether the transaction of `version` would see the same of a slot now.
-    pub(crate) fn slot_holds(&self, read: &SlotRead, version: Version) -> bool {
+    fn slot_holds(&self, read: &SlotRead, version: Version) -> bool {
         self.hooks.at(Site::Compare, version);
         let now = {
             let (shard, index) = self.slots.of_name(read.at.0);

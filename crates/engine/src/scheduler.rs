@@ -22,6 +22,7 @@ mod ahead;
 mod commit_role;
 mod conflict;
 mod dependency;
+mod pause;
 mod permits;
 mod portion;
 mod status;
@@ -43,7 +44,7 @@ use crate::{
 
 pub(crate) use ahead::Ahead;
 pub(crate) use commit_role::CommitRole;
-pub(crate) use conflict::{Classes, Conflicts};
+pub(crate) use conflict::{Classes, Conflicts, HotSlots, Reach};
 pub(crate) use dependency::Freed;
 use dependency::Waiters;
 pub(crate) use permits::{Leaving, Permits, Seat};
@@ -265,6 +266,7 @@ impl Scheduler {
         let predecessor = self.conflicts.predecessor(tx);
         predecessor != NO_DEPENDENCY
             && predecessor >= self.committed()
+            && !self.pauses(tx)
             && self.wait(tx, predecessor)
     }
 

@@ -13,6 +13,8 @@ mod eip1283;
 mod eip7610;
 mod ethereum;
 mod evm;
+mod mode;
+mod pause;
 mod publish;
 pub(crate) mod reference;
 mod source;
@@ -30,13 +32,15 @@ pub(crate) use account_id::{account_id, name_of};
 pub use balance::BalanceUses;
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
 pub(crate) use code::{CodeCache, OwnCodes, analysed};
-pub(crate) use database::{Interruption, Mode, WorkerDb, load};
+pub(crate) use database::{WorkerDb, load};
 pub(crate) use eip7610::must_ask;
 pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
 pub(crate) use ethereum::{
     Overwritten, WithoutDao, dao_change, is_dao_block, post_block, pre_block, rules_of,
 };
 pub use evm::{DeferringEvm, DeferringEvmFactory, PrecompilesOf};
+use mode::Interrupted;
+pub(crate) use mode::{Interruption, Mode};
 pub(crate) use publish::{Written, publish, take_back};
 pub use reference::Receipts;
 pub use source::RevmSource;

@@ -10,9 +10,9 @@ use warpline_primitives::{StateSource, WorkCounts};
 use crate::{
     execute::{Committed, Done, Job, Record, Run, version_of},
     hooks::Site,
-    memory::{AccountRead, Shift, Version, Writer},
+    memory::{AccountRead, Changed, Shift, Version, Writer},
     read_ahead::{self, Key},
-    scheduler::{Ahead, Classes, Freed, NO_DEPENDENCY, Portion, Seat},
+    scheduler::{Ahead, Classes, Freed, NO_DEPENDENCY, Portion, Reach, Scheduler, Seat},
     sync::{Mutex, atomic::Ordering::Relaxed},
     vm::{
         BalanceUses, BlockVm, EvmOf, HaltOf, Interruption, Mode, Noted, Transacted, WorkerDb,
@@ -309,6 +309,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         if previous != NO_DEPENDENCY && self.run.scheduler.is_settled(previous) {
             self.evm.db_mut().watch(previous + 1);
         }
+        if let Some((slots, reach)) = self.run.scheduler.begin(tx) {
+            self.evm.db_mut().expect(slots, reach, previous);
+        }
         let vm = self.run.job.vm;
         let env = vm.tx_env(&self.run.job.block.transactions[index]);
         let result = if mode == Mode::Speculative {
@@ -326,6 +329,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 if let Some(depended) = self.evm.db().saw_watched() {
                     conflicts.executed(tx, depended);
                 }
+                self.learn_reach(tx);
                 Ended::Done(transacted)
             }
             Err(error) => match self.evm.db_mut().take_interruption() {
@@ -394,13 +398,27 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         self.judge(tx, hold)
     }
 
-    /// Lets the class of `tx` learn from whether its reads `hold`.
-    fn judge(&self, tx: u32, hold: bool) -> bool {
+    /// Lets the class of `tx` learn from whether its reads `hold`. Returns whether they do.
+    fn judge(&self, tx: u32, hold: Result<(), Changed>) -> bool {
         let run = self.run;
-        if !hold || run.scheduler.hooks.spuriously(Site::Validate, tx) {
-            run.scheduler.conflicts.conflict(tx, || Classes::new(run.class_keys()));
+        if hold.is_err() || run.scheduler.hooks.spuriously(Site::Validate, tx) {
+            let slot = match hold {
+                Err(Changed::Slot(slot)) => Some(slot),
+                Ok(()) | Err(Changed::Account) => None,
+            };
+            run.scheduler.conflicts.conflict(tx, slot, || Classes::new(run.class_keys()));
         }
-        hold
+        hold.is_ok()
+    }
+
+    /// Lets the class of `tx` learn when that came to what the class conflicts over, if it was
+    /// measured.
+    fn learn_reach(&self, tx: u32) {
+        let Scheduler { hooks, conflicts, .. } = &self.run.scheduler;
+        if let Some(reach) = self.evm.db().reach() {
+            let late = hooks.spuriously(Site::Reach, tx);
+            conflicts.measured(tx, if late { Reach::Late } else { reach });
+        }
     }
 }
 

@@ -22,6 +22,13 @@ impl ReadSet {
     }
 }
 
+/// What an execution would see now that it did not: the first there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Account,
+    Slot(SlotRef),
+}
+
 /// What was seen of a storage slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotRead {

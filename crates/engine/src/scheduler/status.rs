@@ -79,6 +79,11 @@ impl Status {
         self.0.load(Acquire) & STATE == PENDING
     }
 
+    /// Whether somebody executes the transaction.
+    pub(super) fn is_executing(&self) -> bool {
+        self.0.load(Acquire) & STATE == EXECUTING
+    }
+
     /// Whether the transaction's published values may be read.
     pub(super) fn is_settled(&self) -> bool {
         self.0.load(Acquire) & STATE >= EXECUTED

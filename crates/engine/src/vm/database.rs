@@ -1,32 +1,32 @@
 //! What an EVM of a worker reads: the multi-version memory over the parent state.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Instant};
 
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
     Database,
     bytecode::Bytecode,
-    context::DBErrorMarker,
     state::{Account as RevmAccount, AccountId, AccountInfo, EvmState},
 };
 use smallvec::SmallVec;
 use warpline_primitives::{Account, StateSource};
 
 use super::{
-    BalanceUses, CodeCache, Mark, OwnCodes, account_id, classify, info_of, mark, must_ask, name_of,
+    BalanceUses, CodeCache, Interrupted, Interruption, Mark, Mode, OwnCodes, account_id, classify,
+    info_of, mark, must_ask, name_of, pause::Pauses,
 };
 use crate::{
     BalanceUse, BlockVm,
     cancel::EarlyEnd,
-    commit::Fees,
     execute::{Job, Run},
     hooks::Site,
     memory::{
-        AccountRead, AccountRef, Loaded, Memory, ReadSet, Reader, SeenAccount, SlotRead, Version,
+        AccountRead, AccountRef, Loaded, Memory, ReadSet, Reader, SeenAccount, SlotRead, SlotRef,
+        Version, Visible,
     },
     parent::Parent,
     read_ahead::Key,
-    scheduler::{Ahead, Scheduler, Seat},
+    scheduler::{Ahead, HotSlots, Reach, Scheduler, Seat},
 };
 
 /// From so many values on that the memory does not have, it is guessed what else a transaction will read.
@@ -39,42 +39,6 @@ const MAX_HOT: usize = 64;
 
 /// The memory does not have it.
 struct Unknown;
-
-/// A read did not deliver; [`WorkerDb::take_interruption`] tells why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the read was interrupted")]
-pub(crate) struct Interrupted;
-
-impl DBErrorMarker for Interrupted {}
-
-/// Why a read did not deliver.
-#[derive(Debug)]
-pub(crate) enum Interruption<E> {
-    /// The parent state could not be read.
-    Source(E),
-    /// The value belongs to a transaction that is being executed again.
-    Blocked(Version),
-    /// The beneficiary's balance is known only once everything before is committed.
-    AwaitsCommit,
-    /// Nobody is interested in the transaction any more.
-    Halted,
-}
-
-/// How the database reads and whether it remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Earlier transactions may still change: every read is recorded, and reads of values under
-    /// revision interrupt.
-    Speculative,
-    /// For the sake of the reads of the parent state alone: nothing is recorded, and nothing that
-    /// comes of it is kept.
-    Ahead,
-    /// As before, without waiting for them: accounts that the memory does not have are taken not to
-    /// exist, slots to hold this number, and reading them is left to others.
-    Guessing(U256),
-    /// Everything before is committed: reads are final and nothing needs recording.
-    Final(Fees),
-}
 
 /// The database of one worker. It serves one transaction at a time; [`begin`](Self::begin) turns
 /// it to the next.
@@ -100,6 +64,8 @@ pub(crate) struct WorkerDb<'b, S: StateSource> {
     /// Accounts of that version that were read.
     watched_accounts: SmallVec<[AccountRef; 2]>,
     reads: ReadSet,
+    /// Where to wait for another transaction.
+    pauses: Pauses,
     /// Accounts that many transactions write, as they were when this worker last looked, and the
     /// memory's [`turns`](Memory::turns) then.
     hot: AddressMap<Hot>,
@@ -139,6 +105,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             saw_watched: false,
             watched_accounts: SmallVec::new(),
             reads: ReadSet::default(),
+            pauses: Pauses::default(),
             hot: AddressMap::default(),
             turns: 0,
             interruption: None,
@@ -155,7 +122,18 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         self.saw_watched = false;
         self.watched_accounts.clear();
         self.reads.clear();
+        self.pauses.clear();
         self.interruption = None;
+    }
+
+    /// Lets the transaction wait for `previous` where it comes to one of `slots`, if that is late.
+    pub(crate) fn expect(&mut self, slots: HotSlots, reach: Reach, previous: u32) {
+        self.pauses.expect(slots, reach, previous);
+    }
+
+    /// When it came to one of those slots, where that was measured.
+    pub(crate) fn reach(&self) -> Option<Reach> {
+        self.pauses.reach()
     }
 
     /// Watches out for values of `version`.
@@ -375,18 +353,44 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         });
     }
 
+    /// The transaction comes to a slot over which its class conflicted. Returns whether it waited for
+    /// another.
+    fn pause(&mut self) -> Result<bool, Interrupted> {
+        let Some(on) = self.pauses.reached().filter(|_| self.mode == Mode::Speculative) else {
+            return Ok(false);
+        };
+        let start = Instant::now();
+        let early_end = self.early_end;
+        let tx = self.version - 1;
+        let settled = self.scheduler.pause(tx, on, || early_end.reason().is_some());
+        self.pauses.waited(start);
+        if settled { Ok(true) } else { self.interrupt(Interruption::Blocked(on + 1)) }
+    }
+
+    fn look_up_slot(
+        &mut self,
+        address: Address,
+        account: AccountRef,
+        slot: U256,
+    ) -> Result<(SlotRef, Visible<U256>), Interrupted> {
+        self.check_halted()?;
+        let load = || self.missed().storage(address, slot);
+        match self.memory.slot(account, slot, self.reader(), load) {
+            Ok(read) => Ok(read),
+            Err(error) => self.interrupt(Interruption::Source(error)),
+        }
+    }
+
     fn read_slot(
         &mut self,
         address: Address,
         account: AccountRef,
         slot: U256,
     ) -> Result<U256, Interrupted> {
-        self.check_halted()?;
-        let load = || self.missed().storage(address, slot);
-        let (at, seen) = match self.memory.slot(account, slot, self.reader(), load) {
-            Ok(read) => read,
-            Err(error) => return self.interrupt(Interruption::Source(error)),
-        };
+        let (at, mut seen) = self.look_up_slot(address, account, slot)?;
+        if self.pauses.concern(at) && self.pause()? {
+            (_, seen) = self.look_up_slot(address, account, slot)?;
+        }
         self.scheduler.hooks.at(Site::Record, self.version);
         if let Some(writer) = self.is_under_revision(seen.writer) {
             return self.interrupt(Interruption::Blocked(writer));

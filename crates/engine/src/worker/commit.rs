@@ -9,7 +9,7 @@ use crate::{
     access_list::FeePayment,
     commit::Fees,
     execute::{Committed, Done, Run, version_of},
-    memory::{Version, Writer},
+    memory::{Changed, Version, Writer},
     scheduler::{CommitClaim, CommitRole},
     vm::{BlockVm, Interruption, Mode, refusal, take_back},
 };
@@ -84,7 +84,11 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
             shifts.extend(is_to_do.map(|shift| (*read, shift)));
             shift.is_some()
         });
-        let hold = hold && record.reads.slots.iter().all(|read| memory.slot_holds(read, version));
+        let hold = if hold {
+            memory.slots_hold(&record.reads.slots, version)
+        } else {
+            Err(Changed::Account)
+        };
         drop(record);
         self.judge(tx, hold)
     }
