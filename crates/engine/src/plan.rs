@@ -324,6 +324,28 @@ mod tests {
     }
 
     #[test]
+    fn what_would_end_last_is_started_before_its_turn() {
+        let short = |index: u8| (index, 200, 0, 100_000);
+        let with_long_at = |at: u8, sender: u8| {
+            let transaction =
+                |index| if index == at { (sender, 201, 0, 3_000_000) } else { short(index) };
+            block(&(0..40).map(transaction).collect::<Vec<_>>())
+        };
+        let long = |at, sender, width| {
+            let block = with_long_at(at, sender);
+            Plan::new(&block, width, true).long().to_vec()
+        };
+        assert_eq!(long(35, 100, 2), [35]);
+        assert_eq!(long(35, 100, 8), [35]);
+        assert_eq!(long(0, 100, 2), [0_u32; 0], "it is started first as it is");
+        assert_eq!(long(35, 34, 2), [0_u32; 0], "it needs one before it");
+        let even = block(&(0..40).map(short).collect::<Vec<_>>());
+        assert!(Plan::new(&even, 2, true).long().is_empty(), "none is longer than others");
+        let slow = with_long_at(35, 100);
+        assert!(Plan::of_slow_reads(&slow, true).long().is_empty());
+    }
+
+    #[test]
     fn small_blocks_and_lines_of_payments_do_not_pay() {
         let payments = |count: usize, line: bool| {
             let of = |index: usize| {

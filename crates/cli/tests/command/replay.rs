@@ -127,6 +127,25 @@ fn blocks_are_proven_whatever_a_read_takes() {
 }
 
 #[test]
+fn blocks_are_proven_from_lists_that_are_made_for_them() {
+    for more in [&["--read-latency-us", "20"][..], &["--repeat", "2"]] {
+        let options = [&["--with-access-list", "--threads", "2"], more].concat();
+        let (assert, report) = replay_json(&options, &NO_INPUTS);
+        assert.code(0);
+        for block in report["blocks"].as_array().unwrap() {
+            assert_eq!(
+                (&block["identical"], &block["proof"]),
+                (&true.into(), &"state-root".into())
+            );
+            assert_eq!(
+                block["validations"], 0,
+                "from a list there is nothing to validate: {block}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_side_that_is_not_run_has_no_time_and_nothing_to_be_identical_to() {
     for (mode, run, other) in [
         ("parallel", "parallel_ms", "sequential_ms"),

@@ -2,6 +2,7 @@ use super::{
     given::{Given, next},
     *,
 };
+use crate::memory::SlotRef;
 
 fn scheduler(transactions: usize) -> Scheduler {
     Scheduler::new(transactions, Hooks::none(), None)
@@ -44,6 +45,58 @@ fn nobody_stands_on_two_waiting_lists() {
     assert!(scheduler.wait(2, 1));
     assert_eq!(execute(&scheduler, 1).as_slice(), [2]);
     assert_eq!(execute(&scheduler, 0).as_slice(), [3]);
+}
+
+#[test]
+fn what_another_took_and_has_not_come_to_is_taken_over_once() {
+    let scheduler = scheduler(4);
+    let (mut portion, given) = (Portion::default(), Given(4, &[NO_DEPENDENCY, NO_DEPENDENCY, 0]));
+    assert_eq!(scheduler.steal(&given), None, "nobody took anything");
+    assert_eq!(scheduler.next(&mut portion, &given), Some(0));
+    assert!(scheduler.claim(0));
+    assert_eq!(scheduler.steal(&given), Some(1));
+    execute(&scheduler, 1);
+    assert_eq!(scheduler.steal(&given), Some(3), "2 waits for 0");
+    assert!(scheduler.claim(3) && scheduler.may_speculate(3));
+    scheduler.release(3);
+    assert_eq!(scheduler.steal(&given), None, "3 was given up until its commit");
+    let freed = scheduler.finish(0).expect("nobody cast doubt on it");
+    assert_eq!(freed.as_slice(), [2], "who was looked at in passing is not lost");
+}
+
+#[test]
+fn who_pauses_goes_on_when_the_other_is_settled_or_nobody_executes_it() {
+    let scheduler = scheduler(2);
+    assert!(!scheduler.pause(1, 0, || false), "nobody executes it");
+    assert!(scheduler.claim(0));
+    assert!(!scheduler.pause(1, 0, || true), "called off");
+    std::thread::scope(|scope| {
+        let paused = scope.spawn(|| scheduler.pause(1, 0, || false));
+        assert!(scheduler.finish(0).is_some());
+        assert!(paused.join().unwrap());
+    });
+    assert!(scheduler.pause(1, 0, || false), "it is settled");
+}
+
+#[test]
+fn of_a_class_that_pauses_nobody_waits_to_begin() {
+    let scheduler = scheduler(3);
+    let (mut portion, given) = (Portion::default(), Given(3, &[]));
+    let mut next = || scheduler.next(&mut portion, &given);
+    let slot = SlotRef(5);
+    scheduler.conflicts.conflict(1, Some(slot), || Classes::new(["mint"; 3]));
+    assert_eq!((next(), next()), (Some(0), None), "the others wait in line");
+    assert!(scheduler.claim(0));
+    assert_eq!(scheduler.begin(0), Some((HotSlots::from_elem(slot, 1), Reach::Unknown)));
+    assert_eq!(next(), None, "nothing is known of when they come to the slot");
+    scheduler.conflicts.measured(0, Reach::Late);
+    for (tx, freed) in [(0, Some(1)), (1, Some(2)), (2, None)] {
+        assert!(tx == 0 || scheduler.claim(tx));
+        assert_eq!(scheduler.begin(tx), Some((HotSlots::from_elem(slot, 1), Reach::Late)));
+        assert_eq!(next(), freed);
+    }
+    assert!(scheduler.wait(1, 0), "it can wait for it all the same");
+    assert!(scheduler.finish(0).is_some());
 }
 
 #[test]
