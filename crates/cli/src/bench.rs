@@ -76,7 +76,10 @@ fn measure(
     let generated = generate(workload, size, SEED);
     let engine = engine.with_vm(Ethereum::new(generated.chain));
     let (block, state) = (&generated.block, &generated.state);
-    let subject = Subject::new(&engine, block, state, args.conditions)?;
+    let mut subject = Subject::new(&engine, block, state, args.conditions);
+    if args.conditions.with_access_list {
+        subject.use_list(None)?;
+    }
 
     // What another side or another workload left to the allocator would be counted.
     let alone = args.mode != Mode::Compare && args.workloads.len() == 1;

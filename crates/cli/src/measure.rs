@@ -76,28 +76,38 @@ pub(crate) struct Subject<'a, S> {
 }
 
 impl<'a, S: StateSource> Subject<'a, S> {
-    /// A block under the conditions that were asked for.
+    /// A block under the conditions that were asked for, without a list so far.
     pub(crate) fn new(
         engine: &'a Engine<Ethereum>,
         block: &'a RecoveredBlock,
         state: &'a S,
         conditions: ConditionArgs,
-    ) -> Result<Self, ExecutionError<S::Error>> {
-        let mut subject = Self::plain(engine, block, state);
-        subject.latency = conditions.read_latency();
-        if conditions.with_access_list {
-            let options = ExecuteOptions::from(Strategy::Sequential);
-            let options = options.access_list(AccessListMode::Build);
-            subject.list = engine.execute_with(block, state, options)?.access_list;
-            match subject.once(Strategy::Auto) {
-                // Gas was cheap once. No block that comes with a list is like that.
-                Err(ExecutionError::InvalidBlock(InvalidBlock::AccessList(
-                    AccessListError::TooLarge(_),
-                ))) => subject.list = None,
-                accepted => drop(accepted?),
-            }
+    ) -> Self {
+        let latency = conditions.read_latency();
+        Self { latency, ..Self::plain(engine, block, state) }
+    }
+
+    /// Lets the parallel side execute from `list`, with which the block came, or from one that is
+    /// made here.
+    pub(crate) fn use_list(
+        &mut self,
+        list: Option<&BlockAccessList>,
+    ) -> Result<(), ExecutionError<S::Error>> {
+        if list.is_some() {
+            self.list = list.cloned();
+            return Ok(());
         }
-        Ok(subject)
+        let options = ExecuteOptions::from(Strategy::Sequential);
+        let options = options.access_list(AccessListMode::Build);
+        self.list = self.engine.execute_with(self.block, self.state, options)?.access_list;
+        match self.once(Strategy::Auto) {
+            // Gas was cheap once. No block that comes with a list is like that.
+            Err(ExecutionError::InvalidBlock(InvalidBlock::AccessList(
+                AccessListError::TooLarge(_),
+            ))) => self.list = None,
+            accepted => drop(accepted?),
+        }
+        Ok(())
     }
 
     /// A block as it is.

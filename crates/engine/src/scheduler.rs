@@ -8,7 +8,7 @@
 //! There is no coordinator: every worker takes what it finds, in this order of preference:
 //! committing what it took itself, a transaction it set free itself (its inputs are in this
 //! worker's caches), one that others set free, the next of its batch, a new batch in block order,
-//! and committing what others took. What a worker executes and commits itself need not travel
+//! committing what others took, and taking over what these have not come to. What a worker executes and commits itself need not travel
 //! between caches, which counts beside executing a short transaction. Where reads are slow
 //! that is little, and whoever took a transaction may be reading: there a batch is one transaction, and
 //! committing whatever can be committed comes first.
@@ -219,7 +219,8 @@ impl Scheduler {
         }
     }
 
-    /// A transaction that somebody took and has not come to, for who finds nothing else to do.
+    /// A transaction that somebody took and has not come to, for who finds nothing else to do. Only
+    /// where it is known of each what it waits for.
     pub(crate) fn steal(&self, forecast: &impl Forecast) -> Option<u32> {
         if self.permits.is_some() {
             return None;
@@ -227,8 +228,8 @@ impl Scheduler {
         let taken = self.committed()..self.cursor.load(SeqCst);
         taken.take(MAX_SEARCHED).find(|tx| {
             let Slot { status, waiters, speculations, .. } = &self.slots[*tx as usize];
-            // Whoever was executed once and is not now waits for its commit. Relaxed: to take one
-            // that is not meant costs an execution, and there are few of them.
+            // One that was begun before and given up is left to whoever comes to it by itself.
+            // Relaxed: to take one that is not meant costs an execution, and there are few of them.
             let is_fresh = speculations.load(Relaxed) == 0;
             let dependency = forecast.known_dependency(*tx);
             status.is_pending()
@@ -255,9 +256,10 @@ impl Scheduler {
     }
 
     /// Puts `tx` on a waiting list if it has reason to wait: for a known dependency until that was
-    /// executed, for the one before it in a class that runs in line until that is committed. A
-    /// line that was started on a value that did not last would otherwise be wrong all along, and
-    /// be corrected one by one while it grows at the other end.
+    /// executed, for the one before it in a class that runs in line until that is committed, or has
+    /// begun where they [pause](Self::pause). A line that was started on a value that did not last
+    /// would otherwise be wrong all along, and be corrected one by one while it grows at the other
+    /// end.
     fn is_held_back(&self, tx: u32, dependency: u32) -> bool {
         if dependency != NO_DEPENDENCY && !self.is_settled(dependency) && self.wait(tx, dependency)
         {
@@ -266,7 +268,7 @@ impl Scheduler {
         let predecessor = self.conflicts.predecessor(tx);
         predecessor != NO_DEPENDENCY
             && predecessor >= self.committed()
-            && !self.pauses(tx)
+            && !self.may_begin(tx, predecessor)
             && self.wait(tx, predecessor)
     }
 
@@ -336,7 +338,8 @@ impl Scheduler {
         self.settle(tx)
     }
 
-    /// Who waits for a member of a class that runs in line goes on waiting for its commit.
+    /// Who waits for a member of a class that runs in line goes on waiting for its commit, unless it
+    /// was freed when that [began](Self::begin).
     ///
     /// Nobody is woken to commit. The owner comes to it by itself: at once where `tx` is of its own
     /// portion, else at the latest when it finds nothing else to do. It passes by a commit role that

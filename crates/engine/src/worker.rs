@@ -309,7 +309,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         if previous != NO_DEPENDENCY && self.run.scheduler.is_settled(previous) {
             self.evm.db_mut().watch(previous + 1);
         }
-        if let Some((slots, reach)) = self.run.scheduler.begin(tx) {
+        if let Some((slots, reach)) = self.run.scheduler.begin(tx, &self.run.plan) {
             self.evm.db_mut().expect(slots, reach, previous);
         }
         let vm = self.run.job.vm;

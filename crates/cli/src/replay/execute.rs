@@ -41,14 +41,14 @@ pub(crate) fn verified_row(
         row.error = Some(error.to_string());
         return row;
     }
-    let subject = match Subject::new(engine, &input.block, &input.parent, args.conditions) {
-        Ok(subject) => subject,
-        Err(error) => {
-            row.error = Some(error.to_string());
-            return row;
-        }
-    };
+    let mut subject = Subject::new(engine, &input.block, &input.parent, args.conditions);
     let cold = subject.once(Strategy::Auto).ok().map(|timed| ms(timed.took));
+    if args.conditions.with_access_list
+        && let Err(error) = subject.use_list(input.access_list.as_ref())
+    {
+        row.error = Some(error.to_string());
+        return row;
+    }
     let output = match row.take(compare::both_ways(&subject, args.mode, Strategy::Auto)) {
         Ok(output) => output,
         Err(error) => {

@@ -282,6 +282,7 @@ impl<V: BlockVm, S: StateSource> Database for ClaimedDb<'_, '_, V, S> {
     ) -> Result<U256, Interrupted> {
         let place = name_of(account) as usize;
         let place = (place < self.state.accounts.len()).then_some(place);
+        debug_assert_eq!(place, self.state.claims.place(&address), "whoever has an id has it here");
         self.read(|db, step| db.state.slot(step, address, place, slot))
     }
 

@@ -86,7 +86,7 @@ impl<'b, T: Transaction> Batches<'b, T> {
         let share = self.costs.total() / width;
         let of = |tx: &Recovered<T>| self.costs.of_transaction(tx.inner());
         let longest = transactions.iter().max_by_key(|tx| tx.gas_limit());
-        if longest.is_none_or(|tx| of(tx) * parts < share) {
+        if longest.is_none_or(|tx| of(tx).saturating_mul(parts) < share) {
             return Vec::new();
         }
         let mut before = 0;
@@ -95,8 +95,8 @@ impl<'b, T: Transaction> Batches<'b, T> {
             .filter(|(_, tx)| {
                 let cost = of(tx);
                 let start = before / width;
-                before += cost;
-                cost * parts >= share && start + cost > share
+                before = before.saturating_add(cost);
+                cost.saturating_mul(parts) >= share && start.saturating_add(cost) > share
             })
             .map(|(index, _)| index)
             .collect()

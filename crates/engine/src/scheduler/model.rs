@@ -1,5 +1,6 @@
 //! Every way in which a worker can fall asleep while work is made for it. A schedule in which it is
-//! not woken ends in a deadlock, which shuttle reports.
+//! not woken ends in a deadlock, which shuttle reports. Who [pauses](super::Scheduler::pause) is not
+//! part of it: nobody has to wake it.
 
 use std::sync::Arc;
 

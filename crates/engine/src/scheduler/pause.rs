@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::{HotSlots, Reach, Scheduler, dependency};
+use super::{Forecast, HotSlots, NO_DEPENDENCY, Reach, Scheduler, dependency};
 use crate::{hooks::Site, sync::spin_loop};
 
 /// Rounds of looking again before sleeping: some tens of microseconds.
@@ -11,21 +11,35 @@ const SPINS: u32 = 2000;
 const NAP: Duration = Duration::from_micros(20);
 
 impl Scheduler {
-    /// Whether `tx` may be started before the one before it in its class is committed.
-    pub(super) fn pauses(&self, tx: u32) -> bool {
+    /// Whether `tx` may begin although `predecessor`, the one before it in its class, is not
+    /// committed: it will pause where they conflict, and that one has begun.
+    pub(super) fn may_begin(&self, tx: u32, predecessor: u32) -> bool {
+        let status = &self.slots[predecessor as usize].status;
+        self.pauses(tx) && (status.is_executing() || status.is_settled())
+    }
+
+    fn pauses(&self, tx: u32) -> bool {
         // Where reads are slow, who waits would keep a permit, which who is waited for may want.
         self.permits.is_none() && self.conflicts.pauses(tx)
     }
 
     /// `tx`, whose owner calls this, begins. Returns over which slots its class conflicts and when it
-    /// comes to them, where that matters. Of a class that pauses, those that wait for `tx` need not
-    /// wait to begin themselves.
-    pub(crate) fn begin(&self, tx: u32) -> Option<(HotSlots, Reach)> {
+    /// comes to them, where that matters. If they pause there, the next of the class need not wait to
+    /// begin.
+    pub(crate) fn begin(&self, tx: u32, forecast: &impl Forecast) -> Option<(HotSlots, Reach)> {
         let expected = self.conflicts.hot_slots(tx).filter(|_| self.permits.is_none())?;
         if self.pauses(tx) {
-            let freed = dependency::close(&self.slots, tx, &self.hooks);
+            let mut freed = dependency::close(&self.slots, tx, &self.hooks);
             dependency::reopen(&self.slots, tx);
-            self.push(freed);
+            freed.retain(|waiter| {
+                let known = forecast.known_dependency(*waiter);
+                let is_ready = known.is_none_or(|on| on == NO_DEPENDENCY || self.is_settled(on));
+                let is_next = self.conflicts.previous(*waiter) == tx;
+                (is_next && is_ready) || !self.wait(*waiter, tx)
+            });
+            if !freed.is_empty() {
+                self.push(freed);
+            }
         }
         Some(expected)
     }
@@ -42,10 +56,12 @@ impl Scheduler {
         let mut rounds = 0;
         self.hooks.at(Site::Pause, tx);
         loop {
+            // In this order: who is settled in between was executed until then.
+            let is_executing = status.is_executing();
             if status.is_settled() {
                 return true;
             }
-            if !status.is_executing() || self.is_halted() || is_called_off() {
+            if !is_executing || self.is_halted() || is_called_off() {
                 return false;
             }
             rounds += 1;

@@ -87,15 +87,28 @@ fn of_a_class_that_pauses_nobody_waits_to_begin() {
     scheduler.conflicts.conflict(1, Some(slot), || Classes::new(["mint"; 3]));
     assert_eq!((next(), next()), (Some(0), None), "the others wait in line");
     assert!(scheduler.claim(0));
-    assert_eq!(scheduler.begin(0), Some((HotSlots::from_elem(slot, 1), Reach::Unknown)));
+    assert_eq!(scheduler.begin(0, &given), Some((HotSlots::from_elem(slot, 1), Reach::Unknown)));
     assert_eq!(next(), None, "nothing is known of when they come to the slot");
     scheduler.conflicts.measured(0, Reach::Late);
     for (tx, freed) in [(0, Some(1)), (1, Some(2)), (2, None)] {
         assert!(tx == 0 || scheduler.claim(tx));
-        assert_eq!(scheduler.begin(tx), Some((HotSlots::from_elem(slot, 1), Reach::Late)));
+        assert_eq!(scheduler.begin(tx, &given), Some((HotSlots::from_elem(slot, 1), Reach::Late)));
         assert_eq!(next(), freed);
     }
-    assert!(scheduler.wait(1, 0), "it can wait for it all the same");
+}
+
+#[test]
+fn who_needs_one_that_pauses_as_a_whole_waits_for_it() {
+    let scheduler = scheduler(3);
+    let (mut portion, given) = (Portion::default(), Given(3, &[NO_DEPENDENCY, 0]));
+    let classes = || Classes::new(["mint", "mint", "burn"]);
+    scheduler.conflicts.conflict(1, Some(SlotRef(5)), classes);
+    scheduler.conflicts.measured(0, Reach::Late);
+    assert_eq!(scheduler.next(&mut portion, &given), Some(0));
+    assert_eq!(scheduler.next(&mut portion, &given), Some(2), "1 has the same sender as 0");
+    assert!(scheduler.claim(0) && scheduler.wait(2, 0), "2 met a value of it");
+    assert!(scheduler.begin(0, &given).is_some());
+    assert_eq!(scheduler.next(&mut portion, &given), None);
     assert!(scheduler.finish(0).is_some());
 }
 

@@ -141,9 +141,10 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         self.watched = Some(version);
     }
 
-    /// Whether a value of the version to watch out for was read; `None` without such a version.
+    /// Whether a value of the version to watch out for, or to wait for, was read; `None` without such
+    /// a version.
     pub(crate) fn saw_watched(&self) -> Option<bool> {
-        self.watched.map(|_| self.saw_watched)
+        self.watched.map(|_| self.saw_watched).or(self.pauses.depended())
     }
 
     /// Takes note of what the transaction, which left `state`, found out about `balances`. Says
@@ -353,8 +354,8 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         });
     }
 
-    /// The transaction comes to a slot over which its class conflicted. Returns whether it waited for
-    /// another.
+    /// The transaction comes to a slot over which its class conflicted. Returns whether it was to wait
+    /// for another there, and should look again.
     fn pause(&mut self) -> Result<bool, Interrupted> {
         let Some(on) = self.pauses.reached().filter(|_| self.mode == Mode::Speculative) else {
             return Ok(false);
@@ -390,6 +391,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         let (at, mut seen) = self.look_up_slot(address, account, slot)?;
         if self.pauses.concern(at) && self.pause()? {
             (_, seen) = self.look_up_slot(address, account, slot)?;
+            self.pauses.saw(seen.writer);
         }
         self.scheduler.hooks.at(Site::Record, self.version);
         if let Some(writer) = self.is_under_revision(seen.writer) {

@@ -17,7 +17,8 @@ impl DBErrorMarker for Interrupted {}
 pub(crate) enum Interruption<E> {
     /// The parent state could not be read.
     Source(E),
-    /// The value belongs to a transaction that is being executed again.
+    /// The value belongs to a transaction that is being executed again, or is to be waited for and
+    /// nobody executes it.
     Blocked(Version),
     /// The beneficiary's balance is known only once everything before is committed.
     AwaitsCommit,

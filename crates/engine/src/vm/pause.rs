@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    memory::SlotRef,
+    memory::{SlotRef, Version},
     scheduler::{HotSlots, NO_DEPENDENCY, Reach},
 };
 
@@ -20,12 +20,14 @@ pub(super) struct Pauses {
     began: Option<Instant>,
     before: Option<Duration>,
     waited: Duration,
+    /// Whether it read there what the other wrote, if it waited.
+    depended: Option<bool>,
 }
 
 impl Default for Pauses {
     fn default() -> Self {
         let (began, before, waited) = (None, None, Duration::ZERO);
-        Self { slots: HotSlots::new(), on: NO_DEPENDENCY, began, before, waited }
+        Self { slots: HotSlots::new(), on: NO_DEPENDENCY, began, before, waited, depended: None }
     }
 }
 
@@ -42,7 +44,7 @@ impl Pauses {
     pub(super) fn expect(&mut self, slots: HotSlots, reach: Reach, previous: u32) {
         let on = if reach == Reach::Late { previous } else { NO_DEPENDENCY };
         let began = (reach != Reach::Early).then(Instant::now);
-        *self = Self { slots, on, began, before: None, waited: Duration::ZERO };
+        *self = Self { slots, on, began, ..Self::default() };
     }
 
     /// Whether the class conflicted over the slot.
@@ -56,6 +58,17 @@ impl Pauses {
             self.before = self.began.map(|began| began.elapsed());
         }
         Some(self.on).filter(|on| *on != NO_DEPENDENCY)
+    }
+
+    /// It waited, and saw what `writer` wrote.
+    pub(super) fn saw(&mut self, writer: Option<Version>) {
+        let depended = writer == Some(self.on + 1);
+        self.depended = Some(depended || self.depended == Some(true));
+    }
+
+    /// Whether it read what the other wrote; `None` where it did not wait.
+    pub(super) const fn depended(&self) -> Option<bool> {
+        self.depended
     }
 
     /// It waited since `start`.
