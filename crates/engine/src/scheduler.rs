@@ -8,9 +8,9 @@
 //! There is no coordinator: every worker takes what it finds, in this order of preference:
 //! committing what it took itself, a transaction it set free itself (its inputs are in this
 //! worker's caches), one that others set free, the next of its batch, a new batch in block order,
-//! committing what others took, and taking over what these have not come to. What a worker executes and commits itself need not travel
-//! between caches, which counts beside executing a short transaction. Where reads are slow
-//! that is little, and whoever took a transaction may be reading: there a batch is one transaction, and
+//! committing what others took, and taking over what these have not come to. What a worker executes
+//! and commits itself need not travel between caches, which counts beside executing a short
+//! transaction. Where reads are slow that is little, and whoever took a transaction may be reading: there a batch is one transaction, and
 //! committing whatever can be committed comes first.
 //!
 //! *Termination.* The transaction next in line for the commit is always either owned by a worker

@@ -102,9 +102,7 @@ impl<'r, S: StateSource> ClaimedState<'r, S> {
             None => self.source.storage(address, slot),
         }
     }
-}
 
-impl<S: StateSource> ClaimedState<'_, S> {
     /// Reads `key`, if it is listed, to be there when it is wanted.
     pub(super) fn read_ahead<V: BlockVm>(
         &self,

@@ -49,8 +49,7 @@ impl Scheduler {
     /// any more.
     ///
     /// Of those that wait in this way the first waits for nobody who does, so none waits for ever. No
-    /// lock may be held, and no permit.
-    /// Nobody has to be woken: who sleeps looks again by itself.
+    /// lock may be held, and no permit. Nobody has to be woken: who sleeps looks again by itself.
     pub(crate) fn pause(&self, tx: u32, on: u32, is_called_off: impl Fn() -> bool) -> bool {
         let status = &self.slots[on as usize].status;
         let mut rounds = 0;
