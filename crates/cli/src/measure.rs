@@ -163,9 +163,9 @@ impl<'a, S: StateSource> Subject<'a, S> {
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while runs < repeat || (spent < SIDE && runs < MAX_RUNS) {
             let mut shortest = Duration::MAX;
+            // In a comparison each side is timed directly after an execution of its own that is not:
+            // after another, its caches are cold, and cores that it needs may be asleep.
             if mode == Mode::Compare {
-                // Not timed. Directly after the plain revm loop the sequential side would be slower
-                // than after itself, and the parallel side seem faster by so much.
                 self.once(Strategy::Sequential)?;
             }
             if sequentially {
@@ -174,9 +174,8 @@ impl<'a, S: StateSource> Subject<'a, S> {
                 shortest = shortest.min(took);
             }
             if mode == Mode::Compare {
-                // Where the parallel side stands: directly after a sequential execution. After a
-                // parallel one it would be slower, and the noise have a part that no speed-up has.
                 samples.again.push(self.once(Strategy::Sequential)?.took);
+                self.once(Strategy::Auto)?;
             }
             if in_parallel {
                 let cpu = ProcessTime::now();
