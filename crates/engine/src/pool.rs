@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+
 /// A persistent pool. The calling thread is one of its workers, so that with `threads` workers
 /// never more than `threads` threads run.
 #[derive(Debug)]
@@ -83,17 +85,33 @@ impl Pool {
 
     /// Calls `work` for every index below `count`, spread over `width` workers.
     pub(crate) fn for_each(&self, width: usize, count: usize, work: impl Fn(usize) + Sync) {
+        self.fold(width, count, || (), |(), index| work(index));
+    }
+
+    /// As [`for_each`](Self::for_each), with something of each worker's own to work on, which
+    /// `start` makes. Returns those.
+    pub(crate) fn fold<T: Send>(
+        &self,
+        width: usize,
+        count: usize,
+        start: impl Fn() -> T + Sync,
+        work: impl Fn(&mut T, usize) + Sync,
+    ) -> Vec<T> {
         let next = AtomicUsize::new(0);
+        let results = Mutex::new(Vec::new());
         self.run(width, || {
+            let mut result = start();
             loop {
                 // Relaxed: the index itself is all that is shared here.
                 let index = next.fetch_add(1, Relaxed);
                 if index >= count {
-                    return;
+                    break;
                 }
-                work(index);
+                work(&mut result, index);
             }
+            results.lock().push(result);
         });
+        results.into_inner()
     }
 }
 

@@ -109,14 +109,9 @@ impl<E> Shards<E> {
         }
     }
 
-    /// The shard at `index`.
-    pub(super) fn shard_at(&self, index: usize) -> Guard<'_, E> {
-        self.0[index].0.lock()
-    }
-
-    /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.0.lock().entries.len()).sum()
+    /// All shards.
+    pub(super) fn all(&self) -> Vec<Guard<'_, E>> {
+        self.0.iter().map(|shard| shard.0.lock()).collect()
     }
 
     const fn shard(hash: u64) -> usize {
