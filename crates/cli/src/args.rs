@@ -67,6 +67,7 @@ const BENCH_EXAMPLES: &str = "Examples:
   warpline bench swaps-hot nft-mint --threads 2   two of them on two threads
   warpline bench --txs 1000 --json rows.json      smaller blocks, results to a file
   warpline bench swaps-hot --mode sequential      one side alone, with the peak of memory
+  warpline bench --ablate --blocks mainnet/       without each technique, on real blocks too
 
 Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable arguments.";
 
@@ -147,6 +148,13 @@ pub(crate) struct BenchArgs {
     /// has the peak of memory.
     #[arg(long, value_enum, default_value_t = Mode::Compare)]
     pub(crate) mode: Mode,
+    /// Measure what each technique of the parallel path gives: with all of them, without each, and
+    /// with none.
+    #[arg(long, conflicts_with_all = ["mode", "with_access_list"])]
+    pub(crate) ablate: bool,
+    /// Files, directories and archives with blocks to measure as well, together.
+    #[arg(long, value_name = "INPUT", requires = "ablate")]
+    pub(crate) blocks: Vec<PathBuf>,
     /// Write the results as JSON to a file, or to standard output instead of the table.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,

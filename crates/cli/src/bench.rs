@@ -1,9 +1,11 @@
 //! `warpline bench`: generated workloads, measured.
 
+mod ablate;
+
 use anyhow::Context as _;
 use warpline_engine::{Engine, Ethereum, Strategy};
 use warpline_primitives::{BlockOutput, StateSource, WorkCounts};
-use warpline_workloads::{Size, Workload, generate};
+use warpline_workloads::{GeneratedBlock, Size, Workload, generate};
 
 use crate::{
     FAILURE, SUCCESS,
@@ -24,6 +26,14 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let target = Target::open(args.json.as_deref())?;
     let printer = Printer::new(!matches!(target, Some(Target::Stdout)));
     let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.conditions))?;
+    let chosen = if args.workloads.is_empty() { &Workload::ALL[..] } else { &args.workloads };
+    if args.ablate {
+        let (code, report) = ablate::run(args, &engine, &printer, chosen)?;
+        if let Some(target) = target {
+            target.write(&report)?;
+        }
+        return Ok(code);
+    }
     let titles = format!(
         "{:<22} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7} {:>8}",
         "workload",
@@ -40,7 +50,6 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
         "peak MiB"
     );
     printer.line(Styled(STRONG, titles))?;
-    let chosen = if args.workloads.is_empty() { &Workload::ALL[..] } else { &args.workloads };
     let mut rows = Vec::with_capacity(chosen.len());
     let mut code = SUCCESS;
     for workload in chosen {
@@ -63,17 +72,22 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     Ok(code)
 }
 
+/// The workload's block.
+fn generated(args: &BenchArgs, workload: Workload) -> anyhow::Result<GeneratedBlock> {
+    let size = match args.txs {
+        Some(txs) => Size::Transactions(usize::try_from(txs)?),
+        None => Size::Gas(GAS),
+    };
+    Ok(generate(workload, size, SEED))
+}
+
 /// Executes once each way, comparing all outputs where that is the mode, then measures.
 fn measure(
     engine: &Engine<Ethereum>,
     workload: Workload,
     args: &BenchArgs,
 ) -> anyhow::Result<BenchRow> {
-    let size = match args.txs {
-        Some(txs) => Size::Transactions(usize::try_from(txs)?),
-        None => Size::Gas(GAS),
-    };
-    let generated = generate(workload, size, SEED);
+    let generated = generated(args, workload)?;
     let engine = engine.with_vm(Ethereum::new(generated.chain));
     let (block, state) = (&generated.block, &generated.state);
     let mut subject = Subject::new(&engine, block, state, args.conditions);

@@ -265,6 +265,32 @@ pub(crate) struct BenchRow {
     pub(crate) validations: u64,
 }
 
+/// What `bench --ablate --json` writes.
+#[derive(Debug, Serialize)]
+pub(crate) struct AblationReport {
+    pub(crate) schema: &'static str,
+    pub(crate) rows: Vec<AblationRow>,
+}
+
+/// One workload, or all blocks that were given. Times are medians in milliseconds, added up over
+/// blocks.
+#[derive(Debug, Serialize)]
+pub(crate) struct AblationRow {
+    pub(crate) workload: &'static str,
+    pub(crate) txs: usize,
+    pub(crate) sequential_ms: f64,
+    pub(crate) variants: Vec<AblationVariant>,
+}
+
+/// The parallel path without one technique; `all` is without none, `none` without any.
+#[derive(Debug, Serialize)]
+pub(crate) struct AblationVariant {
+    pub(crate) left_out: &'static str,
+    pub(crate) parallel_ms: f64,
+    pub(crate) speedup: f64,
+    pub(crate) executions: u64,
+}
+
 /// What `fuzz --json` writes.
 #[derive(Debug, Serialize)]
 pub(crate) struct FuzzReport {

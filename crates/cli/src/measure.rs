@@ -229,7 +229,7 @@ impl Samples {
 }
 
 /// The middle sample, or the mean of the two in the middle; `None` where there is none.
-fn median(mut samples: Vec<Duration>) -> Option<Duration> {
+pub(crate) fn median(mut samples: Vec<Duration>) -> Option<Duration> {
     samples.sort_unstable();
     let middle = samples.len() / 2;
     let upper = *samples.get(middle)?;

@@ -11,7 +11,7 @@ use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSour
 
 use crate::{
     AccessListMode, BlockVm, Budget, BuiltBlock, EngineBug, EngineConfig, Ethereum, ExecuteOptions,
-    ExecutionError, InvalidBlock, PoolError, Strategy,
+    ExecutionError, InvalidBlock, PoolError, Strategy, Technique, Techniques,
     access_list::{Claims, ListSink, from_list},
     build::Admission,
     cancel::EarlyEnd,
@@ -32,6 +32,7 @@ use crate::{
 pub struct Engine<V: BlockVm = Ethereum> {
     vm: V,
     shared: Arc<Shared>,
+    techniques: Techniques,
     hooks: Hooks,
 }
 
@@ -39,13 +40,15 @@ pub struct Engine<V: BlockVm = Ethereum> {
 #[derive(Clone, Debug)]
 pub(crate) struct Workers {
     shared: Arc<Shared>,
+    techniques: Techniques,
     hooks: Hooks,
 }
 
 impl Workers {
     /// An engine for the chain that `vm` describes.
     pub(crate) fn engine<V: BlockVm>(&self, vm: V) -> Engine<V> {
-        Engine { vm, shared: Arc::clone(&self.shared), hooks: self.hooks.clone() }
+        let Self { shared, techniques, hooks } = self.clone();
+        Engine { vm, shared, techniques, hooks }
     }
 }
 
@@ -71,25 +74,32 @@ impl<V: BlockVm> Engine<V> {
             pool,
             memories: Mutex::default(),
         };
-        Ok(Self { vm, shared: Arc::new(shared), hooks: Hooks::none() })
+        let techniques = Techniques::default();
+        Ok(Self { vm, shared: Arc::new(shared), techniques, hooks: Hooks::none() })
     }
 
     /// An engine for another chain on the same workers.
     pub fn with_vm<W: BlockVm>(&self, vm: W) -> Engine<W> {
-        Engine { vm, shared: Arc::clone(&self.shared), hooks: self.hooks.clone() }
+        self.workers().engine(vm)
+    }
+
+    /// An engine on the same workers whose parallel path uses these techniques only, to measure what
+    /// they give. What it comes to is the same for every block.
+    pub fn with_techniques(&self, techniques: Techniques) -> Self {
+        Self { techniques, ..self.clone() }
     }
 
     /// An engine on the same workers whose parallel path is disturbed in the way that
     /// `perturbation` says. What it comes to is the same for every block: nothing is remembered.
     #[cfg(feature = "testing")]
     pub fn perturbed(&self, perturbation: crate::testing::Perturbation) -> Self {
-        let shared = Arc::clone(&self.shared);
-        Self { vm: self.vm.clone(), shared, hooks: Hooks::new(perturbation) }
+        Self { hooks: Hooks::new(perturbation), ..self.clone() }
     }
 
     /// The workers and caches, without the chain.
     pub(crate) fn workers(&self) -> Workers {
-        Workers { shared: Arc::clone(&self.shared), hooks: self.hooks.clone() }
+        let Self { shared, techniques, hooks, .. } = self.clone();
+        Workers { shared, techniques, hooks }
     }
 
     /// The threads.
@@ -199,7 +209,8 @@ impl<V: BlockVm> Engine<V> {
         early_end: EarlyEnd<'b>,
     ) -> Job<'b, V, S> {
         let codes = &self.shared.codes;
-        Job { vm: &self.vm, block, source, env, rules: self.vm.rules(env), codes, early_end }
+        let (rules, techniques) = (self.vm.rules(env), self.techniques);
+        Job { vm: &self.vm, block, source, env, rules, codes, early_end, techniques }
     }
 
     /// Executes without knowing anything of the block beforehand.
@@ -210,7 +221,7 @@ impl<V: BlockVm> Engine<V> {
         sinks: Sinks<'_>,
         admission: Admission,
     ) -> Ended<V, S> {
-        match plan::<V>(job.block, strategy, self.pool()) {
+        match plan(&job, strategy, self.pool()) {
             None => sequential::execute(job, sinks, admission),
             Some(plan) => self
                 .with_memory(|resources| execute::execute(job, plan, resources, sinks, admission)),
@@ -265,31 +276,34 @@ impl<V: BlockVm> Engine<V> {
 }
 
 /// How to execute `block` in parallel, and on how many workers; `None` for sequentially.
-fn plan<'b, V: BlockVm>(
-    block: &'b RecoveredBlock<V::Transaction>,
+fn plan<'b, V: BlockVm, S: StateSource>(
+    job: &Job<'b, V, S>,
     strategy: Strategy,
     pool: &Pool,
 ) -> Option<(Plan<'b, V::Transaction>, usize)> {
+    let Job { block, techniques, .. } = *job;
+    let credits_commute = job.notes_balances();
+    let chooses = techniques.has(Technique::Width);
     // What a block computes is little against what it waits for.
     let waits = pool.depth().is_some();
-    match strategy {
-        Strategy::Sequential => None,
-        Strategy::Parallel(width) if waits => {
-            Some((Plan::of_slow_reads(block, V::NOTES_BALANCES), width))
-        }
-        Strategy::Auto if waits => {
-            Some((Plan::of_slow_reads(block, V::NOTES_BALANCES), pool.threads()))
-        }
-        Strategy::Parallel(width) => Some((Plan::new(block, width, V::NOTES_BALANCES), width)),
+    let (plan, width) = match strategy {
+        Strategy::Sequential => return None,
+        Strategy::Parallel(width) if waits => (Plan::of_slow_reads(block, credits_commute), width),
+        Strategy::Auto if waits => (Plan::of_slow_reads(block, credits_commute), pool.threads()),
+        Strategy::Parallel(width) => (Plan::new(block, width, credits_commute), width),
         Strategy::Auto => {
             let width = pool.threads().min(block.transactions.len());
-            if width < 2 || Batches::are_pointless(block) {
+            if width < 2 || (chooses && Batches::are_pointless(block)) {
                 return None;
             }
-            let plan = Plan::new(block, width, V::NOTES_BALANCES);
-            plan.pays(width).then_some((plan, width))
+            let plan = Plan::new(block, width, credits_commute);
+            if chooses && !plan.pays(width) {
+                return None;
+            }
+            (plan, width)
         }
-    }
+    };
+    Some((plan.limited_to(techniques), width))
 }
 
 /// Runs `work`, and reports a panic as what it is. Workers catch their own; everything else runs on

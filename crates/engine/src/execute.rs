@@ -11,7 +11,7 @@ use warpline_primitives::{
 };
 
 use crate::{
-    BlockRules, BuildEnd, EngineBug, ExecutionError,
+    BlockRules, BuildEnd, EngineBug, ExecutionError, Technique, Techniques,
     build::{Admission, Finished},
     cancel::EarlyEnd,
     commit::{Fees, Sinks},
@@ -37,6 +37,7 @@ pub(crate) struct Job<'b, V: BlockVm, S> {
     pub(crate) rules: BlockRules,
     pub(crate) codes: &'b CodeCache,
     pub(crate) early_end: EarlyEnd<'b>,
+    pub(crate) techniques: Techniques,
 }
 
 impl<V: BlockVm, S> Clone for Job<'_, V, S> {
@@ -48,6 +49,11 @@ impl<V: BlockVm, S> Clone for Job<'_, V, S> {
 impl<V: BlockVm, S> Copy for Job<'_, V, S> {}
 
 impl<V: BlockVm, S: StateSource> Job<'_, V, S> {
+    /// Whether speculative executions say on which balances their outcome rests.
+    pub(crate) const fn notes_balances(&self) -> bool {
+        V::NOTES_BALANCES && self.techniques.has(Technique::Balances)
+    }
+
     /// The length of the transaction at `index`, where it matters.
     pub(crate) fn encoded_len(&self, index: usize, admission: &Admission) -> usize {
         let building = admission.building.is_some();

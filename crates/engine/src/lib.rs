@@ -63,6 +63,7 @@ mod scheduler;
 mod sequential;
 mod step;
 mod sync;
+mod techniques;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod vm;
@@ -80,6 +81,7 @@ pub use integration::{
     ParentSource, SourceDb, SourceError, StateParent, erased,
 };
 pub use pool::PoolError;
+pub use techniques::{Technique, Techniques};
 pub use vm::{
     BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf,
     Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts, RevmSource,

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use warpline_primitives::RecoveredBlock;
 
 use crate::{
+    Technique, Techniques,
     scheduler::{Forecast, NO_DEPENDENCY, WINDOW},
     sync::Mutex,
 };
@@ -87,6 +88,21 @@ impl<'b, T: Transaction> Plan<'b, T> {
     pub(crate) fn of_slow_reads(block: &'b RecoveredBlock<T>, credits_commute: bool) -> Self {
         let plan = Self::new(block, 1, credits_commute);
         Self { batches: plan.batches.of_one(), long: Vec::new(), ..plan }
+    }
+
+    /// This plan without what is not among `techniques`.
+    pub(crate) fn limited_to(mut self, techniques: Techniques) -> Self {
+        if !techniques.has(Technique::Batches) {
+            self.batches = self.batches.of_one();
+        }
+        if !techniques.has(Technique::Early) {
+            self.long.clear();
+        }
+        if !techniques.has(Technique::Dependencies) {
+            let nobody = vec![NO_DEPENDENCY; self.block.transactions.len()];
+            self.dependencies = Dependencies::Known(nobody);
+        }
+        self
     }
 
     /// The transactions that are worth starting before those before them, although these may turn out

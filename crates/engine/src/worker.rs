@@ -8,6 +8,7 @@ use revm::state::EvmState;
 use warpline_primitives::{StateSource, WorkCounts};
 
 use crate::{
+    Technique,
     execute::{Committed, Done, Job, Record, Run, version_of},
     hooks::Site,
     memory::{AccountRead, Changed, Shift, Version, Writer},
@@ -115,7 +116,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                 Some(tx) if tx == scheduler.committed() && self.commit_own() => {}
                 Some(tx) => mine = self.look_at(tx),
                 None if self.commit(false) => {}
-                None => match scheduler.steal(&self.run.plan) {
+                None => match self.take_over() {
                     Some(tx) => mine = self.look_at(tx),
                     None => match scheduler.next_ahead() {
                         Some(ahead) => self.work_ahead(ahead),
@@ -125,6 +126,12 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             }
         }
         self.counts
+    }
+
+    /// A transaction that another worker took and has not come to.
+    fn take_over(&self) -> Option<u32> {
+        let Run { job, plan, scheduler, .. } = self.run;
+        job.techniques.has(Technique::Takeover).then(|| scheduler.steal(plan)).flatten()
     }
 
     /// Executes what is better not left for the end. The calling thread takes the block in order
@@ -293,8 +300,12 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     }
 
     fn send_to_suspects(&mut self) {
+        let Run { job, scheduler, .. } = self.run;
+        if !job.techniques.has(Technique::Doubts) {
+            self.suspects.clear();
+        }
         for suspect in self.suspects.drain(..) {
-            self.run.scheduler.suspect(suspect - 1);
+            scheduler.suspect(suspect - 1);
         }
     }
 
@@ -309,12 +320,14 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         if previous != NO_DEPENDENCY && self.run.scheduler.is_settled(previous) {
             self.evm.db_mut().watch(previous + 1);
         }
-        if let Some((slots, reach)) = self.run.scheduler.begin(tx, &self.run.plan) {
+        let Job { vm, techniques, .. } = self.run.job;
+        if techniques.has(Technique::Pauses)
+            && let Some((slots, reach)) = self.run.scheduler.begin(tx, &self.run.plan)
+        {
             self.evm.db_mut().expect(slots, reach, previous);
         }
-        let vm = self.run.job.vm;
         let env = vm.tx_env(&self.run.job.block.transactions[index]);
-        let result = if mode == Mode::Speculative {
+        let result = if mode == Mode::Speculative && self.run.job.notes_balances() {
             vm.transact_noting(&mut self.evm, env)
         } else {
             let transacted = vm.transact(&mut self.evm, env);
@@ -401,6 +414,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
     /// Lets the class of `tx` learn from whether its reads `hold`. Returns whether they do.
     fn judge(&self, tx: u32, hold: Result<(), Changed>) -> bool {
         let run = self.run;
+        if !run.job.techniques.has(Technique::Lines) {
+            return hold.is_ok();
+        }
         if hold.is_err() || run.scheduler.hooks.spuriously(Site::Validate, tx) {
             let slot = match hold {
                 Err(Changed::Slot(slot)) => Some(slot),

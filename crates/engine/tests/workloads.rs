@@ -1,6 +1,6 @@
 //! Every generated workload and the default chain: all ways to execute them are equal.
 
-use warpline_engine::{Engine, EngineConfig, Ethereum};
+use warpline_engine::{Engine, EngineConfig, Ethereum, Strategy, Technique, Techniques};
 use warpline_primitives::{MemoryState, StateSource};
 use warpline_testkit::{Plan, check_block};
 use warpline_workloads::{Size, Workload, default_chain, generate};
@@ -62,6 +62,43 @@ fn blocks_of_one_transaction() {
     for workload in Workload::ALL {
         check(workload, 1);
     }
+}
+
+#[test]
+fn no_technique_decides_about_results() {
+    let engine = Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(4)).unwrap();
+    let all = Techniques::default();
+    let variants = Technique::ALL.map(|technique| all.without(technique));
+    for workload in Workload::ALL {
+        let generated = generate(workload, Size::Transactions(120), 42);
+        let engine = engine.with_vm(Ethereum::new(generated.chain));
+        let (block, state) = (&generated.block, &generated.state);
+        let expected = engine.execute_reference(block, state).unwrap();
+        for techniques in variants.into_iter().chain([Techniques::NONE]) {
+            let engine = engine.with_techniques(techniques);
+            for strategy in [Strategy::Auto, Strategy::Parallel(4)] {
+                let output = engine.execute_with(block, state, strategy).unwrap();
+                let same = expected.compare(&output);
+                assert!(same.is_ok(), "{workload:?}, {techniques:?}, {strategy:?}: {same:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_technique_is_for_is_missing_without_it() {
+    let executions = |workload, techniques: Techniques| {
+        let generated = generate(workload, Size::Transactions(400), 42);
+        let vm = Ethereum::new(generated.chain);
+        let engine = Engine::new(vm, EngineConfig::with_threads(2)).unwrap();
+        let engine = engine.with_techniques(techniques);
+        let output = engine.execute_with(&generated.block, &generated.state, Strategy::Auto);
+        output.unwrap().work
+    };
+    let all = Techniques::default();
+    let chain = Workload::TransfersChain;
+    assert_eq!(executions(chain, all).width, 1, "a line of payments is not worth waking anybody");
+    assert_eq!(executions(chain, all.without(Technique::Width)).width, 2);
 }
 
 #[test]

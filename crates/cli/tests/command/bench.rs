@@ -90,6 +90,46 @@ fn reads_that_take_time_are_outstanding_together() {
 }
 
 #[test]
+fn techniques_are_left_out_one_by_one() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("witness.json");
+    std::fs::write(&file, crate::sample::Sample::of_mainnet().witness().to_string()).unwrap();
+    let args = ["bench", "nft-mint", "--txs", "30", "--repeat", "1", "--threads", "2", "--ablate"];
+    let text = stdout(&warpline().args(args).arg("--blocks").arg(&file).assert().code(0));
+    let first: Vec<_> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(first[..3], ["workload", "nft-mint", "blocks"], "{text}");
+    let heading = text.lines().next().unwrap();
+    let names: Vec<_> = heading.split_whitespace().skip(2).collect();
+    assert_eq!((names.first(), names.last()), (Some(&"all"), Some(&"none")));
+    for name in &names[1..names.len() - 1] {
+        assert!(text.lines().skip(3).any(|line| line.trim().starts_with(name)), "{name}: {text}");
+    }
+
+    let report = json(&warpline().args(args).args(["--json", "-"]).assert().code(0));
+    assert_eq!(keys(&report), ["rows", "schema"]);
+    assert_eq!(report["schema"], "warpline.ablation.v1");
+    let row = &report["rows"][0];
+    assert_eq!(keys(row), ["sequential_ms", "txs", "variants", "workload"]);
+    let variants = row["variants"].as_array().unwrap();
+    assert_eq!(variants.len(), names.len());
+    for (variant, name) in variants.iter().zip(names) {
+        assert_eq!(keys(variant), ["executions", "left_out", "parallel_ms", "speedup"]);
+        assert_eq!(variant["left_out"], name);
+        assert!(variant["executions"].as_u64() >= Some(30), "{variant}");
+    }
+}
+
+#[test]
+fn blocks_to_leave_techniques_out_of_must_be_there() {
+    let args =
+        ["bench", "nft-mint", "--txs", "2", "--repeat", "1", "--ablate", "--blocks", "nowhere"];
+    let message = stderr(&warpline().args(args).assert().code(1));
+    assert!(message.contains("nowhere"), "{message}");
+    let message = stderr(&warpline().args(["bench", "--blocks", "x"]).assert().code(2));
+    assert!(message.contains("--ablate"), "{message}");
+}
+
+#[test]
 fn an_unknown_workload_is_named_together_with_the_known_ones() {
     let assert = warpline().args(["bench", "swaps-cold"]).assert().code(2);
     let message = stderr(&assert);

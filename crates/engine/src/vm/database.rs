@@ -88,6 +88,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
         seat: Option<Seat<'b>>,
     ) -> Self {
         let Job { source, codes, rules, early_end, .. } = run.job;
+        let notes_balances = run.job.notes_balances();
         Self {
             memory: run.memory,
             codes,
@@ -96,7 +97,7 @@ impl<'b, S: StateSource> WorkerDb<'b, S> {
             scheduler: &run.scheduler,
             parent: Parent::new(source, seat),
             beneficiary: rules.beneficiary,
-            notes_balances: V::NOTES_BALANCES,
+            notes_balances,
             early_end,
             version: 0,
             mode: Mode::Speculative,
