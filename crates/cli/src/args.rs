@@ -192,6 +192,16 @@ pub(crate) struct EngineArgs {
     /// Threads that may run at once; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MAX_THREADS))]
     threads: u16,
+    /// Keep each thread but the first on a core of its own, where the system offers that.
+    #[arg(long, value_enum, value_name = "on|off", hide_possible_values = true, default_value_t = Switch::Off)]
+    pin: Switch,
+}
+
+/// A choice that has a default either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 /// What `replay` holds speed-ups against.
@@ -207,7 +217,7 @@ pub(crate) struct BoundsArgs {
 }
 
 /// What blocks are executed under, where it is not simply what they come with.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct ConditionArgs {
     /// Let the first read of each key of the parent state take N microseconds, and measure how well
     /// that is hidden. At most 32 such reads are under way at once.
@@ -234,15 +244,11 @@ impl ConditionArgs {
 const MAX_THREADS: i64 = 1024;
 
 impl EngineArgs {
-    /// Threads that may run at once; 0 for one a core.
-    pub(crate) fn threads(&self) -> usize {
-        self.threads.into()
-    }
-
     /// An engine's configuration, for a parent state that answers as slowly as that.
     pub(crate) fn config(&self, conditions: ConditionArgs) -> EngineConfig {
         let reads = if conditions.read_latency().is_some() { MAX_OUTSTANDING } else { 0 };
-        EngineConfig::with_threads(self.threads()).read_depth(reads)
+        let config = EngineConfig::with_threads(self.threads.into()).read_depth(reads);
+        config.pin(self.pin == Switch::On)
     }
 }
 

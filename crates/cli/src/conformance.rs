@@ -13,12 +13,12 @@ use std::{sync::mpsc, thread, time::Instant};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use warpline_engine::{Engine, EngineConfig, Ethereum};
+use warpline_engine::{Engine, Ethereum};
 use warpline_replay::{ChainTest, Input, InputError, Inputs, Origin, Verdict, run_chain_test};
 
 use self::{order::Shuffled, report::Tally, skips::Skips};
 use crate::{
-    args::{ConformanceArgs, Mode, list},
+    args::{ConditionArgs, ConformanceArgs, Mode, list},
     compare,
     json::{CaseRow, EngineInfo, Target, Unusable},
     table::{BAD, FAINT, Printer, Styled, failed_case, is_broken_pipe},
@@ -111,7 +111,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(args: &'a ConformanceArgs, skips: Skips, print: bool) -> anyhow::Result<Self> {
-        let config = EngineConfig::with_threads(args.engine.threads());
+        let config = args.engine.config(ConditionArgs::default());
         let engine = Engine::new(Ethereum::mainnet(), config)?;
         // indicatif draws on standard error, and only if that is a terminal.
         let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(

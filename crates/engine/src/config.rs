@@ -27,11 +27,16 @@ pub struct EngineConfig {
     /// for the workers' own copies of what they run, an equal part for each. A worker that executes
     /// ahead, or another block besides, has as much again until the block is done.
     pub code_cache_bytes: usize,
+    /// Whether each worker but the caller stays on a core of its own. Default: no.
+    ///
+    /// For a machine that does nothing else. It is done where the system offers it, where there are as
+    /// many cores as [`threads`](Self::threads), and where [`read_depth`](Self::read_depth) is no more.
+    pub pin: bool,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { threads: 0, read_depth: 0, code_cache_bytes: 256 << 20 }
+        Self { threads: 0, read_depth: 0, code_cache_bytes: 256 << 20, pin: false }
     }
 }
 
@@ -39,6 +44,12 @@ impl EngineConfig {
     /// The default with this many threads; 0 for one a core.
     pub fn with_threads(threads: usize) -> Self {
         Self { threads, ..Self::default() }
+    }
+
+    /// This configuration with workers that stay on their cores, or not; see [`pin`](Self::pin).
+    pub const fn pin(mut self, pin: bool) -> Self {
+        self.pin = pin;
+        self
     }
 
     /// This configuration with so many reads outstanding; see [`read_depth`](Self::read_depth).

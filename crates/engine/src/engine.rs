@@ -68,7 +68,7 @@ impl<V: BlockVm> Engine<V> {
     /// # Errors
     /// When the worker threads cannot be started.
     pub fn new(vm: V, config: EngineConfig) -> Result<Self, PoolError> {
-        let pool = Pool::new(config.threads, config.read_depth)?;
+        let pool = Pool::new(config.threads, config.read_depth, config.pin)?;
         let shared = Shared {
             codes: CodeCache::new(config.code_cache_bytes, pool.workers()),
             pool,

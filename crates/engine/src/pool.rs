@@ -25,8 +25,9 @@ pub struct PoolError {
 
 impl Pool {
     /// A pool of `threads` workers; 0 for one a core. Where `read_depth` is more, it has as many
-    /// workers, and leaves it to them that no more than `threads` run.
-    pub(crate) fn new(threads: usize, read_depth: usize) -> Result<Self, PoolError> {
+    /// workers, and leaves it to them that no more than `threads` run. To `pin` them is to keep each on
+    /// a core of its own, if there are as many and nobody waits for reads.
+    pub(crate) fn new(threads: usize, read_depth: usize, pin: bool) -> Result<Self, PoolError> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if threads == 0 { cores() } else { threads };
         let workers = threads.max(read_depth);
@@ -35,8 +36,17 @@ impl Pool {
             // Each block has threads of its own.
             _ if cfg!(feature = "model") => None,
             others => {
+                let cores = (pin && workers == threads).then(core_affinity::get_core_ids).flatten();
+                let cores = cores.filter(|cores| cores.len() >= workers).unwrap_or_default();
                 let builder = rayon::ThreadPoolBuilder::new()
                     .num_threads(others)
+                    .start_handler(move |index| {
+                        // The first is left to the caller, who is not ours to move. Where the system
+                        // refuses, it goes on placing threads as it does.
+                        if let Some(core) = cores.get(index + 1) {
+                            core_affinity::set_for_current(*core);
+                        }
+                    })
                     .thread_name(|index| format!("warpline-{}", index + 1));
                 Some(builder.build().map_err(|source| PoolError { threads: workers, source })?)
             }
@@ -119,4 +129,35 @@ impl Pool {
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For each worker of a pool of two the cores that it may run on.
+    fn cores(pin: bool) -> [usize; 2] {
+        let pool = Pool::new(2, 0, pin).unwrap();
+        let found = Mutex::new([0; 2]);
+        let (arrived, both) = (AtomicUsize::new(0), 2);
+        pool.run(2, || {
+            // So that nobody does the work of two.
+            arrived.fetch_add(1, Relaxed);
+            while arrived.load(Relaxed) < both {
+                std::thread::yield_now();
+            }
+            let cores = core_affinity::get_core_ids().unwrap_or_default();
+            found.lock()[pool.index()] = cores.len();
+        });
+        found.into_inner()
+    }
+
+    #[test]
+    fn a_pinned_worker_has_one_core_and_the_caller_all() {
+        let all = core_affinity::get_core_ids().unwrap_or_default().len();
+        assert_eq!(cores(false), [all; 2]);
+        if cfg!(target_os = "linux") && all >= 2 {
+            assert_eq!(cores(true), [all, 1]);
+        }
+    }
 }

@@ -133,7 +133,9 @@ impl Sums {
         let (mut sequential, mut parallel) = (Vec::new(), vec![Vec::new(); variants.len()]);
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while runs < args.repeat || (spent < SIDE && runs < MAX_RUNS) {
-            // Each directly after an execution of the same kind, as in every comparison.
+            // Each directly after executions of the same kind, as in every comparison. What so many
+            // parallel ones leave behind takes more than one to get over.
+            all.once(Strategy::Sequential)?;
             all.once(Strategy::Sequential)?;
             sequential.push(all.once(Strategy::Sequential)?.took);
             for (subject, samples) in subjects.iter().zip(&mut parallel) {
