@@ -67,7 +67,7 @@ const BENCH_EXAMPLES: &str = "Examples:
   warpline bench swaps-hot nft-mint --threads 2   two of them on two threads
   warpline bench --txs 1000 --json rows.json      smaller blocks, results to a file
   warpline bench swaps-hot --mode sequential      one side alone, with the peak of memory
-  warpline bench --ablate --blocks mainnet/       without each technique, on real blocks too
+  warpline bench --ablate --blocks mainnet/       without each technique, on real blocks
 
 Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable arguments.";
 
@@ -152,7 +152,8 @@ pub(crate) struct BenchArgs {
     /// with none.
     #[arg(long, conflicts_with_all = ["mode", "with_access_list"])]
     pub(crate) ablate: bool,
-    /// Files, directories and archives with blocks to measure as well, together.
+    /// Files, directories and archives with blocks, whose times are added up. Without the name of a
+    /// workload, no workload is measured besides.
     #[arg(long, value_name = "INPUT", requires = "ablate")]
     pub(crate) blocks: Vec<PathBuf>,
     /// Write the results as JSON to a file, or to standard output instead of the table.
@@ -192,7 +193,8 @@ pub(crate) struct EngineArgs {
     /// Threads that may run at once; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MAX_THREADS))]
     threads: u16,
-    /// Keep each thread but the first on a core of its own, where the system offers that.
+    /// Keep each thread but the first on one logical processor, in the system's order. Not done where
+    /// the system does not offer it, there are fewer than threads, or reads are slow.
     #[arg(long, value_enum, value_name = "on|off", hide_possible_values = true, default_value_t = Switch::Off)]
     pin: Switch,
 }

@@ -279,13 +279,14 @@ pub(crate) struct AblationRow {
     pub(crate) workload: &'static str,
     pub(crate) txs: usize,
     pub(crate) sequential_ms: f64,
+    pub(crate) noise: f64,
     pub(crate) variants: Vec<AblationVariant>,
 }
 
-/// The parallel path without one technique; `all` is without none, `none` without any.
+/// The parallel path with `all` techniques, without the one that is named, or with `none`.
 #[derive(Debug, Serialize)]
 pub(crate) struct AblationVariant {
-    pub(crate) left_out: &'static str,
+    pub(crate) variant: &'static str,
     pub(crate) parallel_ms: f64,
     pub(crate) speedup: f64,
     pub(crate) executions: u64,

@@ -163,7 +163,7 @@ impl<'a, S: StateSource> Subject<'a, S> {
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while runs < repeat || (spent < SIDE && runs < MAX_RUNS) {
             let mut shortest = Duration::MAX;
-            // In a comparison each side is timed directly after an execution of its own that is not:
+            // In a comparison each way is timed directly after an execution of its own that is not:
             // after another, its caches are cold, and cores that it needs may be asleep.
             if mode == Mode::Compare {
                 self.once(Strategy::Sequential)?;
@@ -187,7 +187,9 @@ impl<'a, S: StateSource> Subject<'a, S> {
                 shortest = shortest.min(took);
             }
             if mode == Mode::Compare {
+                self.once(Strategy::Parallel(1))?;
                 samples.parallel_1.push(self.once(Strategy::Parallel(1))?.took);
+                self.reference()?;
                 samples.revm.push(self.reference()?.took);
             }
             spent += shortest;

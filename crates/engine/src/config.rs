@@ -27,10 +27,12 @@ pub struct EngineConfig {
     /// for the workers' own copies of what they run, an equal part for each. A worker that executes
     /// ahead, or another block besides, has as much again until the block is done.
     pub code_cache_bytes: usize,
-    /// Whether each worker but the caller stays on a core of its own. Default: no.
+    /// Whether each worker but the caller stays on one logical processor. Default: no.
     ///
-    /// For a machine that does nothing else. It is done where the system offers it, where there are as
-    /// many cores as [`threads`](Self::threads), and where [`read_depth`](Self::read_depth) is no more.
+    /// For a machine that does nothing else: they are taken in the system's order, by every engine the
+    /// same, and threads of one core are not told apart. It is done where the system offers it, where
+    /// there are as many as [`threads`](Self::threads), and where [`read_depth`](Self::read_depth) is no
+    /// more.
     pub pin: bool,
 }
 

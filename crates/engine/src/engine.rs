@@ -84,7 +84,8 @@ impl<V: BlockVm> Engine<V> {
     }
 
     /// An engine on the same workers whose parallel path uses these techniques only, to measure what
-    /// they give. What it comes to is the same for every block.
+    /// they give. What it comes to is the same for every block. Execution from an access list is a path
+    /// of its own, and is not affected.
     pub fn with_techniques(&self, techniques: Techniques) -> Self {
         Self { techniques, ..self.clone() }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Plan<'b, T> {
     /// Guessed time of the longest line of dependencies.
     critical_ns: u64,
     dependencies: Dependencies,
+    /// Whether anybody waits for those.
+    waits: bool,
     /// What to start before its turn.
     long: Vec<u32>,
 }
@@ -80,7 +82,7 @@ impl<'b, T: Transaction> Plan<'b, T> {
             }
             Dependencies::Found(_) => Vec::new(),
         };
-        Self { block, batches, total_ns, critical_ns, dependencies, long }
+        Self { block, batches, total_ns, critical_ns, dependencies, waits: true, long }
     }
 
     /// Plans `block` where reads are slow: one transaction at a time, for who waits for a read keeps
@@ -98,10 +100,7 @@ impl<'b, T: Transaction> Plan<'b, T> {
         if !techniques.has(Technique::Early) {
             self.long.clear();
         }
-        if !techniques.has(Technique::Dependencies) {
-            let nobody = vec![NO_DEPENDENCY; self.block.transactions.len()];
-            self.dependencies = Dependencies::Known(nobody);
-        }
+        self.waits = techniques.has(Technique::Known);
         self
     }
 
@@ -126,6 +125,10 @@ impl<T: Transaction> Forecast for Plan<'_, T> {
     }
 
     fn dependencies(&self, txs: Range<u32>, into: &mut Vec<u32>) {
+        if !self.waits {
+            into.extend(txs.map(|_| NO_DEPENDENCY));
+            return;
+        }
         let range = txs.start as usize..txs.end as usize;
         match &self.dependencies {
             Dependencies::Known(known) => into.extend_from_slice(&known[range]),
@@ -139,6 +142,7 @@ impl<T: Transaction> Forecast for Plan<'_, T> {
 
     fn known_dependency(&self, tx: u32) -> Option<u32> {
         match &self.dependencies {
+            Dependencies::Known(_) if !self.waits => Some(NO_DEPENDENCY),
             Dependencies::Known(known) => known.get(tx as usize).copied(),
             Dependencies::Found(_) => None,
         }
@@ -359,6 +363,36 @@ mod tests {
         assert!(Plan::new(&even, 2, true).long().is_empty(), "none is longer than others");
         let slow = with_long_at(35, 100);
         assert!(Plan::of_slow_reads(&slow, true).long().is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_plan_is_not_in_it() {
+        let payment = |index: usize| (u8::try_from(index % 200).unwrap(), 250, 5, GAS);
+        let all = Techniques::default();
+        for transactions in [300, SMALL * 3] {
+            let block = block(&(0..transactions).map(payment).collect::<Vec<_>>());
+            let plan = |techniques| Plan::new(&block, 2, true).limited_to(techniques);
+            let with = |techniques| {
+                let (plan, mut found) = (plan(techniques), Vec::new());
+                plan.dependencies(250..251, &mut found);
+                (plan.batch_end(0, 300), found, plan.known_dependency(250))
+            };
+            let (end, found, known) = with(all);
+            assert!(end > 1);
+            assert_eq!(found, if transactions == 300 { [50] } else { [NONE] }, "not asked before");
+            let is_known = known.is_some();
+            assert_eq!((is_known, known.unwrap_or(50)), (transactions == 300, 50));
+            let expected = (end, vec![NONE], is_known.then_some(NONE));
+            assert_eq!(with(all.without(Technique::Known)), expected, "and no more is known");
+            assert_eq!(with(all.without(Technique::Batches)).0, 1);
+        }
+        let mut calls = [(0, 200, 0, 100_000); 40];
+        (0..40).for_each(|index| calls[usize::from(index)].0 = index);
+        calls[35].3 = 3_000_000;
+        let block = block(&calls);
+        let long = |techniques| Plan::new(&block, 2, true).limited_to(techniques).long().to_vec();
+        assert_eq!(long(all), [35]);
+        assert!(long(all.without(Technique::Early)).is_empty());
     }
 
     #[test]

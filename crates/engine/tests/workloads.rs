@@ -68,13 +68,18 @@ fn blocks_of_one_transaction() {
 fn no_technique_decides_about_results() {
     let engine = Engine::new(Ethereum::mainnet(), EngineConfig::with_threads(4)).unwrap();
     let all = Techniques::default();
-    let variants = Technique::ALL.map(|technique| all.without(technique));
-    for workload in Workload::ALL {
-        let generated = generate(workload, Size::Transactions(120), 42);
+    let without = Technique::ALL.iter().map(|technique| all.without(*technique));
+    let variants: Vec<_> = without.chain([Techniques::NONE]).collect();
+    // Longer blocks are planned otherwise.
+    let long = [(Workload::TransfersHot, 600), (Workload::Mixed, 600)];
+    for (workload, transactions) in
+        Workload::ALL.map(|workload| (workload, 120)).into_iter().chain(long)
+    {
+        let generated = generate(workload, Size::Transactions(transactions), 42);
         let engine = engine.with_vm(Ethereum::new(generated.chain));
         let (block, state) = (&generated.block, &generated.state);
         let expected = engine.execute_reference(block, state).unwrap();
-        for techniques in variants.into_iter().chain([Techniques::NONE]) {
+        for techniques in variants.iter().copied() {
             let engine = engine.with_techniques(techniques);
             for strategy in [Strategy::Auto, Strategy::Parallel(4)] {
                 let output = engine.execute_with(block, state, strategy).unwrap();
@@ -86,8 +91,8 @@ fn no_technique_decides_about_results() {
 }
 
 #[test]
-fn what_a_technique_is_for_is_missing_without_it() {
-    let executions = |workload, techniques: Techniques| {
+fn what_techniques_are_for_is_missing_without_them() {
+    let work = |workload, techniques: Techniques| {
         let generated = generate(workload, Size::Transactions(400), 42);
         let vm = Ethereum::new(generated.chain);
         let engine = Engine::new(vm, EngineConfig::with_threads(2)).unwrap();
@@ -97,8 +102,8 @@ fn what_a_technique_is_for_is_missing_without_it() {
     };
     let all = Techniques::default();
     let chain = Workload::TransfersChain;
-    assert_eq!(executions(chain, all).width, 1, "a line of payments is not worth waking anybody");
-    assert_eq!(executions(chain, all.without(Technique::Width)).width, 2);
+    assert_eq!(work(chain, all).width, 1, "a line of payments is not worth waking anybody");
+    assert_eq!(work(chain, all.without(Technique::Width)).width, 2);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use warpline_engine::{Engine, Ethereum, Strategy, Technique, Techniques};
 use warpline_primitives::{RecoveredBlock, StateSource};
-use warpline_replay::{Input, Inputs};
+use warpline_replay::{BlockInput, Input, Inputs};
 use warpline_workloads::Workload;
 
 use crate::{
     FAILURE, SUCCESS,
-    args::BenchArgs,
+    args::{BenchArgs, list},
     json::{AblationReport, AblationRow, AblationVariant},
     measure::{Subject, median, ms},
     table::{FAINT, Printer, STRONG, Styled, complain, factor},
@@ -27,8 +27,9 @@ pub(super) fn run(
     printer: &Printer,
     workloads: &[Workload],
 ) -> anyhow::Result<(u8, AblationReport)> {
+    let blocks = standing_alone(args)?;
     let variants = variants();
-    let mut titles = format!("{:<22} {:>6}", "workload", "txs");
+    let mut titles = format!("{:<22} {:>6} {:>7}", "workload", "txs", "noise");
     for (name, _) in &variants {
         titles.push_str(&format!(" {name:>8}"));
     }
@@ -37,7 +38,7 @@ pub(super) fn run(
     let mut code = SUCCESS;
     let rows =
         workloads.iter().map(|workload| (workload.name(), of_workload(args, engine, *workload)));
-    let blocks = (!args.blocks.is_empty()).then(|| ("blocks", of_blocks(args, engine)));
+    let blocks = (!blocks.is_empty()).then(|| ("blocks", of_blocks(args, engine, &blocks)));
     for (name, row) in rows.chain(blocks) {
         match row {
             Ok(row) => {
@@ -50,7 +51,8 @@ pub(super) fn run(
             }
         }
     }
-    let explained = "speed-up with all, without what heads the column, and with none:";
+    let explained = "speed-up over our sequential path, with all, without what heads the column, and \
+                     with none:";
     printer.line(Styled(FAINT, explained))?;
     for technique in Technique::ALL {
         let line = format!("{:>10}  {}", technique.name(), technique.describe());
@@ -62,8 +64,22 @@ pub(super) fn run(
 /// With everything, without each technique, with none.
 fn variants() -> Vec<(&'static str, Techniques)> {
     let all = Techniques::default();
-    let without = Technique::ALL.map(|technique| (technique.name(), all.without(technique)));
+    let without =
+        Technique::ALL.iter().map(|technique| (technique.name(), all.without(*technique)));
     [("all", all)].into_iter().chain(without).chain([("none", Techniques::NONE)]).collect()
+}
+
+/// The blocks that were given and stand alone; those of blockchain tests do not.
+fn standing_alone(args: &BenchArgs) -> anyhow::Result<Vec<BlockInput>> {
+    let mut blocks = Vec::new();
+    for input in Inputs::open(&args.blocks) {
+        if let Input::Block(input) = input? {
+            blocks.push(*input);
+        }
+    }
+    let found = args.blocks.is_empty() || !blocks.is_empty();
+    anyhow::ensure!(found, "no block in {} stands alone", list(&args.blocks));
+    Ok(blocks)
 }
 
 fn of_workload(
@@ -78,17 +94,18 @@ fn of_workload(
     Ok(sums.row(workload.name()))
 }
 
-/// The sums over all blocks that stand alone.
-fn of_blocks(args: &BenchArgs, engine: &Engine<Ethereum>) -> anyhow::Result<AblationRow> {
+/// The sums over `blocks`.
+fn of_blocks(
+    args: &BenchArgs,
+    engine: &Engine<Ethereum>,
+    blocks: &[BlockInput],
+) -> anyhow::Result<AblationRow> {
     let mut sums = Sums::default();
-    for input in Inputs::open(&args.blocks) {
-        if let Input::Block(input) = input? {
-            let engine = engine.with_vm(Ethereum::new(input.chain.clone()));
-            let origin = || input.origin.to_string();
-            sums.add(args, &engine, &input.block, &input.parent).with_context(origin)?;
-        }
+    for input in blocks {
+        let engine = engine.with_vm(Ethereum::new(input.chain.clone()));
+        let origin = || input.origin.to_string();
+        sums.add(args, &engine, &input.block, &input.parent).with_context(origin)?;
     }
-    anyhow::ensure!(sums.txs > 0, "no block there stands alone");
     Ok(sums.row("blocks"))
 }
 
@@ -99,6 +116,8 @@ struct Sums {
     sequential: Duration,
     /// Of each variant the time and the executions.
     parallel: Vec<(Duration, u64)>,
+    /// The first variant once more.
+    again: Duration,
 }
 
 impl Sums {
@@ -115,8 +134,11 @@ impl Sums {
     {
         let reference = engine.execute_reference(block, state)?;
         let variants = variants();
-        let engines: Vec<_> =
-            variants.iter().map(|(_, techniques)| engine.with_techniques(*techniques)).collect();
+        let engines: Vec<_> = variants
+            .iter()
+            .chain(&variants[..1])
+            .map(|(_, techniques)| engine.with_techniques(*techniques))
+            .collect();
         let subjects: Vec<_> = engines
             .iter()
             .map(|engine| Subject::new(engine, block, state, args.conditions))
@@ -129,24 +151,28 @@ impl Sums {
                 .with_context(|| format!("{name} differs from plain revm"))?;
             self.parallel[at].1 += output.work.executions;
         }
-        let all = &subjects[0];
-        let (mut sequential, mut parallel) = (Vec::new(), vec![Vec::new(); variants.len()]);
+        let (mut sequential, mut parallel) = (Vec::new(), vec![Vec::new(); subjects.len()]);
         let (mut spent, mut runs) = (Duration::ZERO, 0);
         while runs < args.repeat || (spent < SIDE && runs < MAX_RUNS) {
             // Each directly after executions of the same kind, as in every comparison. What so many
-            // parallel ones leave behind takes more than one to get over.
-            all.once(Strategy::Sequential)?;
-            all.once(Strategy::Sequential)?;
-            sequential.push(all.once(Strategy::Sequential)?.took);
-            for (subject, samples) in subjects.iter().zip(&mut parallel) {
-                subject.once(Strategy::Auto)?;
-                samples.push(subject.once(Strategy::Auto)?.took);
+            // of the other kind leave behind takes more than one to get over.
+            for _ in 0..2 {
+                subjects[0].once(Strategy::Sequential)?;
+            }
+            sequential.push(subjects[0].once(Strategy::Sequential)?.took);
+            subjects[0].once(Strategy::Auto)?;
+            // From another one on each time, so that none always comes first.
+            for step in 0..subjects.len() {
+                let at = (step + runs as usize) % subjects.len();
+                subjects[at].once(Strategy::Auto)?;
+                parallel[at].push(subjects[at].once(Strategy::Auto)?.took);
             }
             spent += parallel[0].last().copied().unwrap_or_default();
             runs += 1;
         }
         self.txs += block.transactions.len();
         self.sequential += median(sequential).unwrap_or_default();
+        self.again += parallel.pop().and_then(median).unwrap_or_default();
         for (sum, samples) in self.parallel.iter_mut().zip(parallel) {
             sum.0 += median(samples).unwrap_or_default();
         }
@@ -154,17 +180,24 @@ impl Sums {
     }
 
     fn row(self, workload: &'static str) -> AblationRow {
-        let variant = |((left_out, _), (took, executions)): ((_, _), (Duration, _))| {
+        let variant = |((variant, _), (took, executions)): ((_, _), (Duration, _))| {
             let speedup = self.sequential.as_secs_f64() / took.as_secs_f64();
-            AblationVariant { left_out, parallel_ms: ms(took), speedup, executions }
+            AblationVariant { variant, parallel_ms: ms(took), speedup, executions }
         };
-        let variants = variants().into_iter().zip(self.parallel).map(variant).collect();
-        AblationRow { workload, txs: self.txs, sequential_ms: ms(self.sequential), variants }
+        let first = self.parallel.first().map_or(self.again, |(took, _)| *took);
+        AblationRow {
+            workload,
+            txs: self.txs,
+            sequential_ms: ms(self.sequential),
+            noise: first.as_secs_f64() / self.again.as_secs_f64(),
+            variants: variants().into_iter().zip(self.parallel).map(variant).collect(),
+        }
     }
 }
 
 fn print(printer: &Printer, row: &AblationRow) -> std::io::Result<()> {
-    let mut line = format!("{:<22} {:>6}", row.workload, row.txs);
+    let noise = factor(Some(row.noise));
+    let mut line = format!("{:<22} {:>6} {noise:>7}", row.workload, row.txs);
     for variant in &row.variants {
         line.push_str(&format!(" {:>8}", factor(Some(variant.speedup))));
     }
