@@ -25,8 +25,8 @@ pub struct PoolError {
 
 impl Pool {
     /// A pool of `threads` workers; 0 for one a core. Where `read_depth` is more, it has as many
-    /// workers, and leaves it to them that no more than `threads` run. To `pin` them is to keep each on
-    /// a core of its own, if there are as many and nobody waits for reads.
+    /// workers, and leaves it to them that no more than `threads` run. To `pin` them is to keep
+    /// each but the caller on one logical processor, if there are as many and nobody waits for reads.
     pub(crate) fn new(threads: usize, read_depth: usize, pin: bool) -> Result<Self, PoolError> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if threads == 0 { cores() } else { threads };
