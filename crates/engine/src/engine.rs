@@ -12,6 +12,7 @@ use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSour
 use crate::{
     AccessListMode, BlockVm, Budget, BuiltBlock, EngineBug, EngineConfig, Ethereum, ExecuteOptions,
     ExecutionError, InvalidBlock, PoolError, Strategy, Technique, Techniques,
+    TransactionTrace,
     access_list::{Claims, ListSink, from_list},
     build::Admission,
     cancel::EarlyEnd,
@@ -169,6 +170,27 @@ impl<V: BlockVm> Engine<V> {
         })
     }
 
+    /// Executes `block` one transaction after the other, and says of each how long it took, what it
+    /// read and what it changed: what depends on what, and how much parallelism there is.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn trace<S: StateSource>(
+        &self,
+        block: &RecoveredBlock<V::Transaction>,
+        source: &S,
+    ) -> Result<(BlockOutput<V::Receipt>, Vec<TransactionTrace>), ExecutionError<S::Error>> {
+        contain(|| {
+            let env = &self.vm.env(block);
+            let job = self.job(block, source, env, EarlyEnd::default());
+            let sinks = Sinks::new(None, false);
+            let mut traces = Vec::with_capacity(block.transactions.len());
+            let admission = Admission::new(job.rules, None);
+            let finished = sequential::execute(job, sinks, admission, Some(&mut traces))?;
+            Ok((finished.output, traces))
+        })
+    }
+
     /// Builds a block from candidates: those transactions of `draft` that are valid one after the
     /// other and fit into `budget`, in their order.
     ///
@@ -223,7 +245,7 @@ impl<V: BlockVm> Engine<V> {
         admission: Admission,
     ) -> Ended<V, S> {
         match plan(&job, strategy, self.pool()) {
-            None => sequential::execute(job, sinks, admission),
+            None => sequential::execute(job, sinks, admission, None),
             Some(plan) => self
                 .with_memory(|resources| execute::execute(job, plan, resources, sinks, admission)),
         }

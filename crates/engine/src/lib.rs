@@ -64,6 +64,7 @@ mod sequential;
 mod step;
 mod sync;
 mod techniques;
+mod trace;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod vm;
@@ -82,6 +83,7 @@ pub use integration::{
 };
 pub use pool::PoolError;
 pub use techniques::{Technique, Techniques};
+pub use trace::{AccountTrace, SlotTrace, TransactionTrace};
 pub use vm::{
     BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf,
     Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts, RevmSource,

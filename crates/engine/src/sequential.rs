@@ -2,13 +2,15 @@
 
 mod overlay;
 
+use std::time::Instant;
+
 use alloy_evm::{Evm, EvmFactory};
 use warpline_primitives::{BlockOutput, CommitStep, StateSource, WorkCounts};
 
 pub(crate) use overlay::Overlay;
 
 use crate::{
-    BuildEnd, ExecutionError,
+    BalanceUses, BuildEnd, ExecutionError, Noted, TransactionTrace,
     build::{Admission, Finished},
     commit::Sinks,
     execute::{Ended, Job},
@@ -16,11 +18,13 @@ use crate::{
     vm::{BlockVm, Transacted, diff_of, refusal},
 };
 
-/// Executes the block on the calling thread.
+/// Executes the block on the calling thread. With `traces`, what each transaction did is added
+/// there.
 pub(crate) fn execute<V: BlockVm, S: StateSource>(
     job: Job<'_, V, S>,
     mut sinks: Sinks<'_>,
     mut admission: Admission,
+    mut traces: Option<&mut Vec<TransactionTrace>>,
 ) -> Ended<V, S> {
     let Job { vm, block, source, env, rules, codes, .. } = job;
     let db = Overlay::new(source, codes, &rules, sinks.follow_fees());
@@ -45,9 +49,15 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         if !admission.admit(index, tx.inner(), bytes)? {
             continue;
         }
-        let Transacted { result, state, deferred_fee } = match vm.transact(&mut evm, vm.tx_env(tx))
-        {
-            Ok(transacted) => transacted,
+        let start = traces.is_some().then(Instant::now);
+        let executed = if traces.is_some() {
+            vm.transact_noting(&mut evm, vm.tx_env(tx))
+        } else {
+            let transacted = vm.transact(&mut evm, vm.tx_env(tx));
+            transacted.map(|transacted| Noted { transacted, balances: BalanceUses::default() })
+        };
+        let Noted { transacted, balances } = match executed {
+            Ok(noted) => noted,
             Err(error) => {
                 if let Some(error) = evm.db_mut().take_failure() {
                     return Err(ExecutionError::StateRead(error));
@@ -56,6 +66,8 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
                 continue;
             }
         };
+        let Transacted { result, state, deferred_fee } = transacted;
+        let gas_used = result.gas().tx_gas_used();
         let cumulative = admission.gas.add(result.gas(), tx.inner());
         admission.include(index, bytes);
         let mut receipt = vm.receipt(tx, result);
@@ -64,6 +76,11 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         let fee = evm.db_mut().commit_transaction(&state, deferred_fee, followed)?;
         let changes = sinks.observer.is_some().then(|| diff_of(&state));
         sinks.transaction(receipts.len(), &state, changes, fee)?;
+        if let Some((traces, start)) = traces.as_mut().zip(start) {
+            let (took, pays_fee) = (start.elapsed(), deferred_fee.is_some());
+            let trace = TransactionTrace::of(index, &state, &balances);
+            traces.push(TransactionTrace { gas_used, took, pays_fee, ..trace });
+        }
         vm.recycle(&mut evm, state);
         receipts.push(receipt);
     }
