@@ -11,8 +11,7 @@ use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSour
 
 use crate::{
     AccessListMode, BlockVm, Budget, BuiltBlock, EngineBug, EngineConfig, Ethereum, ExecuteOptions,
-    ExecutionError, InvalidBlock, PoolError, Strategy, Technique, Techniques,
-    TransactionTrace,
+    ExecutionError, InvalidBlock, PoolError, Strategy, Technique, Techniques, TransactionTrace,
     access_list::{Claims, ListSink, from_list},
     build::Admission,
     cancel::EarlyEnd,
@@ -22,7 +21,7 @@ use crate::{
     memory::Memory,
     plan::{Batches, Plan},
     pool::{Pool, panic_message},
-    sequential,
+    sequential, trace,
     vm::{CodeCache, EnvOf, reference},
 };
 
@@ -171,7 +170,8 @@ impl<V: BlockVm> Engine<V> {
     }
 
     /// Executes `block` one transaction after the other, and says of each how long it took, what it
-    /// read and what it changed: what depends on what, and how much parallelism there is.
+    /// read and what it changed, and how far it was by then: what depends on what, and how much
+    /// parallelism there is. Executes it twice, the second time to count gas.
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
@@ -187,6 +187,7 @@ impl<V: BlockVm> Engine<V> {
             let mut traces = Vec::with_capacity(block.transactions.len());
             let admission = Admission::new(job.rules, None);
             let finished = sequential::execute(job, sinks, admission, Some(&mut traces))?;
+            trace::note_gas(job, &mut traces)?;
             Ok((finished.output, traces))
         })
     }

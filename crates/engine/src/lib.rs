@@ -64,9 +64,9 @@ mod sequential;
 mod step;
 mod sync;
 mod techniques;
-mod trace;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod vm;
 mod worker;
 
@@ -83,7 +83,7 @@ pub use integration::{
 };
 pub use pool::PoolError;
 pub use techniques::{Technique, Techniques};
-pub use trace::{AccountTrace, SlotTrace, TransactionTrace};
+pub use trace::{AccountTrace, Function, Progress, SlotTrace, TransactionTrace};
 pub use vm::{
     BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf,
     Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts, RevmSource,

@@ -50,7 +50,8 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
             continue;
         }
         let start = traces.is_some().then(Instant::now);
-        let executed = if traces.is_some() {
+        let executed = if let Some(start) = start {
+            evm.db_mut().meter_time(start);
             vm.transact_noting(&mut evm, vm.tx_env(tx))
         } else {
             let transacted = vm.transact(&mut evm, vm.tx_env(tx));
@@ -78,7 +79,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
         sinks.transaction(receipts.len(), &state, changes, fee)?;
         if let Some((traces, start)) = traces.as_mut().zip(start) {
             let (took, pays_fee) = (start.elapsed(), deferred_fee.is_some());
-            let trace = TransactionTrace::of(index, &state, &balances);
+            let trace = TransactionTrace::of(index, &state, &balances, &evm.db_mut().take_met());
             traces.push(TransactionTrace { gas_used, took, pays_fee, ..trace });
         }
         vm.recycle(&mut evm, state);

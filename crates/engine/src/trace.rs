@@ -1,14 +1,28 @@
-//! What each transaction of a block did: how long it took, what it read and what it changed.
+//! What each transaction of a block did: how long it took, what it read and what it changed, and how
+//! much of it lay behind when it first met what it read.
+//!
+//! Times and gas come from two executions of the block, because what tells the gas slows down
+//! execution. The first is ordinary sequential execution with a clock; the second counts gas with an
+//! inspector.
+
+mod meter;
 
 use std::time::Duration;
 
+use alloy_consensus::Transaction;
+use alloy_evm::{Evm, EvmFactory};
 use alloy_primitives::{Address, U256};
 use revm::state::EvmState;
+use warpline_primitives::StateSource;
 
 use crate::{
-    BalanceUse, BalanceUses,
-    vm::{account_of, changed_slots, classify},
+    BalanceUse, BalanceUses, ExecutionError,
+    execute::Job,
+    step,
+    vm::{BlockVm, account_of, changed_slots, classify, refusal},
 };
+use meter::GasMeter;
+pub(crate) use meter::{Meeting, Met, Meter, Position};
 
 /// What a transaction did, executed after all those before it in its block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +50,14 @@ pub struct AccountTrace {
     pub address: Address,
     /// On which balances of it the outcome rests. Nonce, code and whether it exists count as read.
     pub balance: BalanceUse,
-    /// Whether it has another balance afterwards.
-    pub changes_balance: bool,
+    /// Its balance before and after the transaction, in wei; 0 where it does not exist.
+    pub balances: [U256; 2],
     /// Whether it has another nonce or code afterwards, or came into being, or is gone.
     pub changes_more: bool,
     /// Whether all its storage was cleared.
     pub wipes: bool,
+    /// How far the transaction was when it first met the account.
+    pub first: Progress,
 }
 
 /// What a transaction had to do with a storage slot.
@@ -54,13 +70,44 @@ pub struct SlotTrace {
     pub slot: U256,
     /// Whether it has another value afterwards.
     pub changes: bool,
+    /// How far the transaction was when it first read the slot.
+    pub first: Progress,
+}
+
+/// How far a transaction was at some point, at which it could be stopped and resumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// How long it had been running.
+    pub time: Duration,
+    /// Gas spent by then, before refunds. The price of the instruction that is to be executed next, a
+    /// call with all of its own included, may be part of it.
+    pub gas: u64,
+    /// Which function was running; `None` before the first.
+    pub function: Option<Function>,
+}
+
+/// A function of a contract, as a call names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Function {
+    /// The account that is called, whose storage is used.
+    pub contract: Address,
+    /// The first four bytes of what it is given, filled up with zeros.
+    pub selector: [u8; 4],
+}
+
+impl AccountTrace {
+    /// Whether it has another balance after the transaction.
+    pub fn changes_balance(&self) -> bool {
+        self.balances[0] != self.balances[1]
+    }
 }
 
 impl TransactionTrace {
-    /// What the transaction at `index` did, which left `state` and made use of balances like that.
-    /// Gas and time are still to be filled in.
+    /// What the transaction at `index` did, which left `state`, made use of balances like that, and
+    /// met accounts and slots at those times. Gas and time are still to be filled in.
     #[expect(clippy::iter_over_hash_type, reason = "sorted afterwards")]
-    pub(crate) fn of(index: usize, state: &EvmState, balances: &BalanceUses) -> Self {
+    pub(crate) fn of(index: usize, state: &EvmState, balances: &BalanceUses, met: &[Met]) -> Self {
         let (mut accounts, mut slots) = (Vec::with_capacity(state.len()), Vec::new());
         for (address, account) in state {
             let address = *address;
@@ -69,12 +116,16 @@ impl TransactionTrace {
             let change = classify(account).filter(|change| change.changed);
             let after = change.map_or(before, |change| change.account);
             let rest = |account: warpline_primitives::Account| (account.nonce, account.code_hash);
+            let balance = |account: Option<warpline_primitives::Account>| {
+                account.map_or(U256::ZERO, |account| account.balance)
+            };
             accounts.push(AccountTrace {
                 address,
                 balance: balances.of(&address, account),
-                changes_balance: before.map(|it| it.balance) != after.map(|it| it.balance),
+                balances: [balance(before), balance(after)],
                 changes_more: before.map(rest) != after.map(rest),
                 wipes: classify(account).is_some_and(|change| change.wiped),
+                first: Progress::default(),
             });
             let changed: Vec<_> = changed_slots(account).map(|(slot, _)| slot).collect();
             let is_kept = after.is_some();
@@ -82,10 +133,66 @@ impl TransactionTrace {
                 address,
                 slot: *slot,
                 changes: is_kept && changed.contains(slot),
+                first: Progress::default(),
             }));
         }
         accounts.sort_unstable_by_key(|account| account.address);
         slots.sort_unstable_by_key(|slot| (slot.address, slot.slot));
-        Self { index, gas_used: 0, took: Duration::ZERO, accounts, slots, pays_fee: false }
+        let pays_fee = false;
+        let mut trace =
+            Self { index, gas_used: 0, took: Duration::ZERO, accounts, slots, pays_fee };
+        trace.note(met, |first, met| first.time = met.time);
+        trace
     }
+
+    /// Takes over from each of `met` what it tells of the account or slot it is about.
+    fn note(&mut self, met: &[Met], take: impl Fn(&mut Progress, &Met)) {
+        for met in met {
+            let first = match met.slot {
+                None => {
+                    let found = self.accounts.binary_search_by_key(&met.address, |it| it.address);
+                    found.ok().map(|at| &mut self.accounts[at].first)
+                }
+                Some(slot) => {
+                    let key = (met.address, slot);
+                    let found = self.slots.binary_search_by_key(&key, |it| (it.address, it.slot));
+                    found.ok().map(|at| &mut self.slots[at].first)
+                }
+            };
+            if let Some(first) = first {
+                take(first, met);
+            }
+        }
+    }
+}
+
+/// Executes the block once more, counting gas, and notes in `traces`, one for each transaction, how much
+/// was spent when, and by which function.
+pub(crate) fn note_gas<V: BlockVm, S: StateSource>(
+    job: Job<'_, V, S>,
+    traces: &mut [TransactionTrace],
+) -> Result<(), ExecutionError<S::Error>> {
+    let Job { vm, block, source, env, .. } = job;
+    let ((), mut db) = step::run(&job, source, false, |evm| vm.pre_block(evm, block))?;
+    let position = Position::default();
+    db.meter_gas(position.clone());
+    let meter = GasMeter::new(position.clone());
+    let mut evm = vm.factory().create_evm_with_inspector(db, env.clone(), meter);
+    for ((index, tx), trace) in block.transactions.iter().enumerate().zip(traces) {
+        position.begin(tx.gas_limit());
+        let executed = match evm.transact_raw(vm.tx_env(tx)) {
+            Ok(executed) => executed,
+            Err(error) => {
+                return Err(match evm.db_mut().take_failure() {
+                    Some(error) => ExecutionError::StateRead(error),
+                    None => refusal(index, error)?.into(),
+                });
+            }
+        };
+        let db = evm.db_mut();
+        let met = db.take_met();
+        db.commit_transaction(&executed.state, None, false)?;
+        trace.note(&met, |first, met| (first.gas, first.function) = (met.gas, met.function));
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The changes of a block so far over its parent state.
 
+use std::time::Instant;
+
 use alloy_primitives::{
     Address, B256, U256,
     map::{AddressMap, B256Map, Entry, U256Map},
@@ -18,6 +20,7 @@ use crate::{
     access_list::FeePayment,
     commit::Fees,
     memory::{Loaded, Memory, Version, Writer},
+    trace::{Meeting, Met, Meter, Position},
     vm::{
         BlockDb, CodeCache, Commit, account_id, changed_slots, classify, info_of, load, new_code,
     },
@@ -41,6 +44,8 @@ pub(crate) struct Overlay<'s, S: StateSource> {
     failure: Option<S::Error>,
     /// What the step under way committed; `None` where nobody wants to know.
     commits: Option<Vec<Commit>>,
+    /// What the transaction under way met; `None` where nobody wants to know.
+    meeting: Option<Meeting>,
 }
 
 /// An account that was read.
@@ -69,7 +74,23 @@ impl<'s, S: StateSource> Overlay<'s, S> {
             fees: Fees::none(rules.deletes_empty_accounts),
             failure: None,
             commits: told.then(Vec::new),
+            meeting: None,
         }
+    }
+
+    /// From now on it is noted what is met, and when, from `start` on.
+    pub(super) fn meter_time(&mut self, start: Instant) {
+        self.meeting = Some(Meeting::new(Meter::Clock(start)));
+    }
+
+    /// From now on it is noted what is met, and where an inspector says the transaction is.
+    pub(crate) fn meter_gas(&mut self, position: Position) {
+        self.meeting = Some(Meeting::new(Meter::Gas(position)));
+    }
+
+    /// What was met since the last time.
+    pub(crate) fn take_met(&mut self) -> Vec<Met> {
+        self.meeting.as_mut().map(Meeting::take).unwrap_or_default()
     }
 
     /// What was committed since the last time, in order.
@@ -104,7 +125,7 @@ impl<'s, S: StateSource> Overlay<'s, S> {
     }
 
     /// Commits a transaction and books its fee. `followed` says whether to return the payment.
-    pub(super) fn commit_transaction(
+    pub(crate) fn commit_transaction(
         &mut self,
         state: &EvmState,
         deferred_fee: Option<U256>,
@@ -254,13 +275,16 @@ impl<S: StateSource> Database for Overlay<'_, S> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadFailed> {
         let (fees, beneficiary) = (self.fees, self.beneficiary);
+        if let Some(meeting) = &mut self.meeting {
+            meeting.note(address, None);
+        }
         let (account, has_storage) = match self.cached(address) {
             Ok(cached) => (cached.now, cached.has_storage),
             Err(error) => return self.fail(error),
         };
         let account = if address == beneficiary { fees.credited_to(account) } else { account };
-        Ok(account
-            .map(|account| info_of(account, has_storage.then(|| account_id(0, true)).flatten())))
+        // Only its marks matter here: nothing is found by the name.
+        Ok(account.map(|account| info_of(account, account_id(0, has_storage))))
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ReadFailed> {
@@ -278,6 +302,9 @@ impl<S: StateSource> Database for Overlay<'_, S> {
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadFailed> {
         let source = self.source;
+        if let Some(meeting) = &mut self.meeting {
+            meeting.note(address, Some(slot));
+        }
         let read = self.cached(address).and_then(|cached| {
             let empty = cached.starts_empty();
             match cached.slots.entry(slot) {

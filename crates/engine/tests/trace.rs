@@ -1,0 +1,98 @@
+//! What is said of each transaction of a block.
+
+use std::collections::BTreeSet;
+
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, U256};
+use warpline_engine::{BalanceUse, Engine, EngineConfig, Ethereum, Strategy, TransactionTrace};
+use warpline_workloads::{GeneratedBlock, Size, Workload, generate};
+
+fn traced(workload: Workload, transactions: usize) -> (GeneratedBlock, Vec<TransactionTrace>) {
+    let generated = generate(workload, Size::Transactions(transactions), 42);
+    let vm = Ethereum::new(generated.chain.clone());
+    let engine = Engine::new(vm, EngineConfig::with_threads(1)).unwrap();
+    let (output, traces) = engine.trace(&generated.block, &generated.state).unwrap();
+    let plain =
+        engine.execute_with(&generated.block, &generated.state, Strategy::Sequential).unwrap();
+    plain.compare(&output).unwrap();
+    (generated, traces)
+}
+
+#[test]
+fn traces_add_up_to_the_block() {
+    for workload in Workload::ALL {
+        let (generated, traces) = traced(workload, 30);
+        assert_eq!(traces.len(), 30);
+        let mut slots = BTreeSet::new();
+        for (index, trace) in traces.iter().enumerate() {
+            assert_eq!(trace.index, index);
+            assert!(trace.pays_fee && !trace.took.is_zero());
+            let sender = generated.block.transactions[index].signer();
+            let sender = trace.accounts.iter().find(|it| it.address == sender).unwrap();
+            assert!(sender.changes_balance() && sender.changes_more, "it pays gas and has a nonce");
+            slots
+                .extend(trace.slots.iter().filter(|it| it.changes).map(|it| (it.address, it.slot)));
+            for first in trace.slots.iter().map(|it| it.first) {
+                assert!(first.time <= trace.took, "{workload}: {first:?}");
+                let limit = generated.block.transactions[index].gas_limit();
+                assert!(first.gas > 21_000 && first.gas < limit, "{workload}: {first:?}");
+                assert!(first.function.is_some());
+            }
+        }
+        let engine =
+            Engine::new(Ethereum::new(generated.chain.clone()), EngineConfig::with_threads(1));
+        let output = engine.unwrap().execute(&generated.block, &generated.state).unwrap();
+        // Whatever the block changes one of its transactions did, but for system contracts.
+        let met = |address| slots.iter().any(|(contract, _)| contract == address);
+        for (address, diff) in output.state.accounts().filter(|(address, _)| met(*address)) {
+            for (slot, _) in diff.storage.iter() {
+                assert!(slots.contains(&(*address, *slot)), "{workload}: {address} {slot}");
+            }
+        }
+    }
+}
+
+#[test]
+fn inner_calls_are_told_apart_and_continue_the_count_of_gas() {
+    let (generated, traces) = traced(Workload::SwapsIndependent, 1);
+    let trace = &traces[0];
+    let pool = generated.block.transactions[0].to().unwrap();
+    let selectors = |contract: Address| -> BTreeSet<[u8; 4]> {
+        let functions = trace.slots.iter().filter(|it| it.address == contract);
+        functions.map(|it| it.first.function.unwrap().selector).collect()
+    };
+    let input = generated.block.transactions[0].input();
+    assert_eq!(selectors(pool), BTreeSet::from([input[..4].try_into().unwrap()]));
+    let tokens: BTreeSet<Address> = trace.slots.iter().map(|it| it.address).collect();
+    assert_eq!(tokens.len(), 3, "the pool and its two tokens");
+    for slot in &trace.slots {
+        assert_eq!(slot.first.function.unwrap().contract, slot.address);
+    }
+    let transfer_from = [0x23, 0xb8, 0x72, 0xdd];
+    let called: BTreeSet<_> = tokens.iter().flat_map(|token| selectors(*token)).collect();
+    assert!(called.contains(&transfer_from), "{called:x?}");
+    let first_of = |contract: Address| {
+        let of = trace.slots.iter().filter(|it| it.address == contract);
+        of.map(|it| it.first.gas).min().unwrap()
+    };
+    for token in tokens.iter().filter(|token| **token != pool) {
+        assert!(first_of(*token) > first_of(pool), "the pool is entered first");
+    }
+    // In the order of gas it is in the order of time.
+    let mut by_gas: Vec<_> = trace.slots.iter().map(|it| (it.first.gas, it.first.time)).collect();
+    by_gas.sort_unstable();
+    assert!(by_gas.is_sorted_by_key(|(_, time)| *time), "{by_gas:?}");
+    assert!(by_gas.last().unwrap().0 < trace.gas_used + 50_000);
+}
+
+#[test]
+fn a_payment_needs_a_balance_no_more_than_it_must() {
+    let (generated, traces) = traced(Workload::TransfersHot, 3);
+    let recipient = generated.block.transactions[0].to().unwrap();
+    for trace in traces {
+        let paid = trace.accounts.iter().find(|it| it.address == recipient).unwrap();
+        assert_eq!(paid.balance, BalanceUse::AtLeast(U256::ONE), "emptiness matters");
+        assert!(paid.changes_balance() && !paid.changes_more && paid.first.function.is_none());
+        assert!(trace.slots.is_empty());
+    }
+}
