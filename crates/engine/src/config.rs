@@ -4,7 +4,7 @@ use std::fmt;
 
 use warpline_primitives::CommitObserver;
 
-use crate::{AccessListMode, Cancellation};
+use crate::{AccessListMode, ActivityLog, Cancellation};
 
 /// What to build an [`Engine`](crate::Engine) with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct ExecuteOptions<'a> {
     pub access_list: AccessListMode<'a>,
     /// What calls the execution off.
     pub cancellation: Option<&'a Cancellation>,
+    /// Where to note who executed what, and when.
+    pub activity: Option<&'a ActivityLog>,
 }
 
 impl<'a> ExecuteOptions<'a> {
@@ -108,6 +110,12 @@ impl<'a> ExecuteOptions<'a> {
         self.cancellation = Some(cancellation);
         self
     }
+
+    /// These options with `log` told who executed what, and when.
+    pub const fn logged_to(mut self, log: &'a ActivityLog) -> Self {
+        self.activity = Some(log);
+        self
+    }
 }
 
 impl From<Strategy> for ExecuteOptions<'_> {
@@ -123,6 +131,7 @@ impl fmt::Debug for ExecuteOptions<'_> {
             .field("observed", &self.observer.is_some())
             .field("access_list", &self.access_list)
             .field("cancellation", &self.cancellation)
+            .field("logged", &self.activity.is_some())
             .finish()
     }
 }

@@ -153,11 +153,12 @@ impl<V: BlockVm> Engine<V> {
         source: &S,
         options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
-        let ExecuteOptions { strategy, observer, access_list, cancellation } = options.into();
+        let ExecuteOptions { strategy, observer, access_list, cancellation, activity } =
+            options.into();
         let early_end = EarlyEnd { cancellation, deadline: None };
         contain(|| {
             let env = &self.vm.env(block);
-            let job = self.job(block, source, env, early_end);
+            let job = Job { activity, ..self.job(block, source, env, early_end) };
             let sinks = match access_list {
                 AccessListMode::Verify(list) => {
                     return self.run_from_list(job, strategy, list, observer);
@@ -213,11 +214,12 @@ impl<V: BlockVm> Engine<V> {
         budget: Budget,
         options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BuiltBlock<V::Receipt>, ExecutionError<S::Error>> {
-        let ExecuteOptions { strategy, observer, access_list, cancellation } = options.into();
+        let ExecuteOptions { strategy, observer, access_list, cancellation, activity } =
+            options.into();
         let early_end = EarlyEnd { cancellation, deadline: budget.deadline };
         contain(|| {
             let env = &self.vm.env(draft);
-            let mut job = self.job(draft, source, env, early_end);
+            let mut job = Job { activity, ..self.job(draft, source, env, early_end) };
             job.rules.gas_limit = job.rules.gas_limit.min(budget.gas);
             let sinks = Sinks::new(observer, access_list.builds(&job.rules));
             let admission = Admission::new(job.rules, Some(budget));
@@ -234,7 +236,17 @@ impl<V: BlockVm> Engine<V> {
     ) -> Job<'b, V, S> {
         let codes = &self.shared.codes;
         let (rules, techniques) = (self.vm.rules(env), self.techniques);
-        Job { vm: &self.vm, block, source, env, rules, codes, early_end, techniques }
+        Job {
+            vm: &self.vm,
+            block,
+            source,
+            env,
+            rules,
+            codes,
+            early_end,
+            techniques,
+            activity: None,
+        }
     }
 
     /// Executes without knowing anything of the block beforehand.

@@ -11,7 +11,7 @@ use warpline_primitives::{
 };
 
 use crate::{
-    BlockRules, BuildEnd, EngineBug, ExecutionError, Technique, Techniques,
+    ActivityLog, BlockRules, BuildEnd, EngineBug, ExecutionError, Technique, Techniques,
     build::{Admission, Finished},
     cancel::EarlyEnd,
     commit::{Fees, Sinks},
@@ -38,6 +38,8 @@ pub(crate) struct Job<'b, V: BlockVm, S> {
     pub(crate) codes: &'b CodeCache,
     pub(crate) early_end: EarlyEnd<'b>,
     pub(crate) techniques: Techniques,
+    /// Where to note who executed what.
+    pub(crate) activity: Option<&'b ActivityLog>,
 }
 
 impl<V: BlockVm, S> Clone for Job<'_, V, S> {

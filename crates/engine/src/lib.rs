@@ -42,6 +42,7 @@
 //! ```
 
 mod access_list;
+mod activity;
 mod balance_use;
 mod build;
 mod cancel;
@@ -71,6 +72,7 @@ mod vm;
 mod worker;
 
 pub use access_list::{AccessListError, AccessListMode, ListedChange, ListedField};
+pub use activity::{Activity, ActivityLog};
 pub use balance_use::BalanceUse;
 pub use build::{Budget, BuildEnd, BuiltBlock, SkipReason, Skipped};
 pub use cancel::Cancellation;

@@ -8,7 +8,7 @@ use revm::state::EvmState;
 use warpline_primitives::{StateSource, WorkCounts};
 
 use crate::{
-    Technique,
+    Activity, Technique,
     execute::{Committed, Done, Job, Record, Run, version_of},
     hooks::Site,
     memory::{AccountRead, Changed, Shift, Version, Writer},
@@ -60,6 +60,8 @@ pub(crate) struct Worker<'r, 'o, V: BlockVm, S: StateSource> {
     /// Records without content.
     spare: Vec<Record<V::Receipt>>,
     counts: WorkCounts,
+    /// What it did, where somebody wants to know.
+    activities: Vec<Activity>,
 }
 
 impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
@@ -82,6 +84,7 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
             shifts: Vec::new(),
             spare: Vec::new(),
             counts: WorkCounts::default(),
+            activities: Vec::new(),
         }
     }
 
@@ -124,6 +127,9 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
                     },
                 },
             }
+        }
+        if let Some(log) = self.run.job.activity {
+            log.add(self.activities);
         }
         self.counts
     }
@@ -309,8 +315,21 @@ impl<'r, 'o, V: BlockVm, S: StateSource> Worker<'r, 'o, V, S> {
         }
     }
 
-    /// Runs the virtual machine on `tx`.
+    /// Runs the virtual machine on `tx`, and notes that if it is wanted.
     fn execute(&mut self, tx: u32, mode: Mode) -> EndedOf<V, S, WorkerDb<'r, S>> {
+        let Some(log) = self.run.job.activity else { return self.run_vm(tx, mode) };
+        let start = log.now();
+        let ended = self.run_vm(tx, mode);
+        let gas_used = match &ended {
+            Ended::Done(transacted) => Some(transacted.result.gas().tx_gas_used()),
+            Ended::Interrupted(_) | Ended::Failed(_) => None,
+        };
+        let (worker, transaction, end) = (self.index, tx as usize, log.now());
+        self.activities.push(Activity { worker, transaction, start, end, gas_used, counts: false });
+        ended
+    }
+
+    fn run_vm(&mut self, tx: u32, mode: Mode) -> EndedOf<V, S, WorkerDb<'r, S>> {
         self.counts.executions += 1;
         self.run.scheduler.hooks.at(Site::Execute, tx);
         let index = tx as usize;

@@ -1,10 +1,13 @@
 //! What is said of each transaction of a block.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, U256};
-use warpline_engine::{BalanceUse, Engine, EngineConfig, Ethereum, Strategy, TransactionTrace};
+use warpline_engine::{
+    ActivityLog, BalanceUse, Engine, EngineConfig, Ethereum, ExecuteOptions, Strategy,
+    TransactionTrace,
+};
 use warpline_workloads::{GeneratedBlock, Size, Workload, generate};
 
 fn traced(workload: Workload, transactions: usize) -> (GeneratedBlock, Vec<TransactionTrace>) {
@@ -94,5 +97,38 @@ fn a_payment_needs_a_balance_no_more_than_it_must() {
         assert_eq!(paid.balance, BalanceUse::AtLeast(U256::ONE), "emptiness matters");
         assert!(paid.changes_balance() && !paid.changes_more && paid.first.function.is_none());
         assert!(trace.slots.is_empty());
+    }
+}
+
+#[test]
+fn of_what_the_workers_did_one_execution_of_each_transaction_counts() {
+    for (workload, threads) in [
+        (Workload::TransfersIndependent, 2),
+        (Workload::SwapsHot, 3),
+        (Workload::NftMint, 2),
+        (Workload::Mixed, 4),
+    ] {
+        let generated = generate(workload, Size::Transactions(150), 42);
+        let vm = Ethereum::new(generated.chain.clone());
+        let engine = Engine::new(vm, EngineConfig::with_threads(threads)).unwrap();
+        let log = ActivityLog::default();
+        let options = ExecuteOptions::from(Strategy::Parallel(threads)).logged_to(&log);
+        let output = engine.execute_with(&generated.block, &generated.state, options).unwrap();
+        let activities = log.into_activities();
+        assert_eq!(activities.len() as u64, output.work.executions, "{workload}");
+        let mut counted = vec![0; 150];
+        let mut gas = 0;
+        let mut until = vec![Duration::ZERO; threads];
+        for activity in &activities {
+            assert!(activity.start <= activity.end);
+            assert!(until[activity.worker] <= activity.start, "one after the other");
+            until[activity.worker] = activity.end;
+            if activity.counts {
+                counted[activity.transaction] += 1;
+                gas += activity.gas_used.unwrap();
+            }
+        }
+        assert_eq!(counted, [1; 150], "{workload}");
+        assert_eq!(gas, output.gas_used, "{workload}");
     }
 }
