@@ -1,31 +1,94 @@
-//! Who needs whom.
+//! Who needs whom, and because of what.
 
 use alloy_primitives::{
     Address, U256,
     map::{AddressMap, HashMap},
 };
-use warpline_engine::{BalanceUse, TransactionTrace};
+use warpline_engine::{BalanceUse, Progress, TransactionTrace};
 
 /// What counts as a dependency on an account's balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notion {
     /// To meet an account is to depend on whoever changed it, its balance included.
     AccountReads,
-    /// Only to find something out about a balance is, beyond that it suffices: payments to one
-    /// account can be made in any order.
+    /// Only to find something out about a balance is; beyond that it suffices, or it does not until
+    /// somebody has paid: payments to one account can be made in any order.
     CreditsCommute,
 }
 
-/// For each transaction of a block those whose changes it saw.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dependencies(Vec<Vec<usize>>);
+/// A place in the state that transactions can conflict over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Location {
+    /// The balance of an account.
+    Balance(Address),
+    /// Everything else of an account: its nonce and code, whether it exists, and that its storage was
+    /// cleared.
+    Account(Address),
+    /// A storage slot.
+    Slot(Address, U256),
+}
 
-/// Who changed something last.
-#[derive(Clone, Copy, Debug, Default)]
-struct LastChange {
-    balance: Option<usize>,
+/// A change that a transaction saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The transaction that made it; its place in the block.
+    pub on: usize,
+    /// What it changed.
+    pub location: Location,
+    /// How far the transaction that saw it was when it first looked.
+    pub at: Progress,
+}
+
+/// For each transaction of a block the changes that it saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dependencies {
+    /// By transaction, and then by the one that is needed.
+    needs: Vec<Vec<Need>>,
+}
+
+/// Who changed something of an account last.
+#[derive(Clone, Debug, Default)]
+struct Account {
+    /// Nonce, code or existence.
     more: Option<usize>,
     wiped: Option<usize>,
+    balances: Balances,
+}
+
+/// The balances that an account has had, as far as they can matter.
+#[derive(Clone, Debug, Default)]
+struct Balances {
+    /// Who changed the balance, in order, and the balance before: only those before which it was less
+    /// than before any later change. Ascending.
+    lows: Vec<(U256, usize)>,
+    last: Option<usize>,
+}
+
+impl Balances {
+    /// `tx` changes the balance, which is `before`.
+    fn change(&mut self, tx: usize, before: U256) {
+        while self.lows.last().is_some_and(|(low, _)| *low >= before) {
+            self.lows.pop();
+        }
+        self.lows.push((before, tx));
+        self.last = Some(tx);
+    }
+
+    /// Who has to have made a change for there to be `required` from then on; nobody if that was there
+    /// all the time.
+    fn provider(&self, required: U256) -> Option<usize> {
+        let too_low = self.lows.partition_point(|(low, _)| *low < required);
+        Some(self.lows[too_low.checked_sub(1)?].1)
+    }
+}
+
+impl Location {
+    /// Whose it is.
+    pub const fn account(&self) -> Address {
+        match self {
+            Self::Balance(address) | Self::Account(address) | Self::Slot(address, _) => *address,
+        }
+    }
 }
 
 impl Dependencies {
@@ -34,87 +97,158 @@ impl Dependencies {
     ///
     /// Transactions are counted as they stand in `traces`.
     pub fn new(traces: &[TransactionTrace], beneficiary: Address, notion: Notion) -> Self {
-        let mut accounts: AddressMap<LastChange> = AddressMap::default();
-        let mut slots: HashMap<(Address, U256), usize> = HashMap::default();
-        let mut last_fee = None;
-        let mut dependencies = Vec::with_capacity(traces.len());
-        for (tx, trace) in traces.iter().enumerate() {
-            let mut on = Vec::new();
-            for account in &trace.accounts {
-                let last = accounts.get(&account.address).copied().unwrap_or_default();
-                on.extend(last.more);
-                let saw_balance = account.balance == BalanceUse::Exact;
-                if saw_balance || notion == Notion::AccountReads {
-                    on.extend(last.balance);
-                }
-                if saw_balance && account.address == beneficiary {
-                    on.extend(last_fee);
-                }
-            }
-            for slot in &trace.slots {
-                on.extend(slots.get(&(slot.address, slot.slot)));
-                on.extend(accounts.get(&slot.address).and_then(|last| last.wiped));
-            }
-            on.sort_unstable();
-            on.dedup();
-            dependencies.push(on);
-
-            for account in &trace.accounts {
-                if account.changes_balance || account.changes_more || account.wipes {
-                    let last = accounts.entry(account.address).or_default();
-                    let set = |at: &mut Option<usize>, changes: bool| {
-                        if changes {
-                            *at = Some(tx);
-                        }
-                    };
-                    set(&mut last.balance, account.changes_balance);
-                    set(&mut last.more, account.changes_more);
-                    set(&mut last.wiped, account.wipes);
-                }
-            }
-            for slot in trace.slots.iter().filter(|slot| slot.changes) {
-                slots.insert((slot.address, slot.slot), tx);
-            }
-            if trace.pays_fee {
-                last_fee = Some(tx);
-            }
-        }
-        Self(dependencies)
+        let mut state = Changes::default();
+        let needs = traces.iter().enumerate().map(|(tx, trace)| {
+            let mut needs = state.seen_by(trace, beneficiary, notion);
+            needs.sort_unstable_by_key(|need| (need.on, need.location));
+            needs.dedup_by_key(|need| (need.on, need.location));
+            state.take_in(tx, trace);
+            needs
+        });
+        Self { needs: needs.collect() }
     }
 
-    /// Those given, for each transaction those it needs.
+    /// Those given, for each transaction the changes that it saw.
     ///
     /// # Panics
     /// Where a transaction needs one that does not come before it.
-    pub fn from_lists(lists: Vec<Vec<usize>>) -> Self {
-        for (tx, on) in lists.iter().enumerate() {
-            assert!(on.iter().all(|earlier| *earlier < tx), "{tx} needs {on:?}");
+    pub fn from_needs(mut needs: Vec<Vec<Need>>) -> Self {
+        for (tx, needs) in needs.iter_mut().enumerate() {
+            needs.sort_unstable_by_key(|need| (need.on, need.location));
+            needs.dedup_by_key(|need| (need.on, need.location));
+            assert!(needs.iter().all(|need| need.on < tx), "{tx} needs a later one: {needs:?}");
         }
-        Self(lists)
+        Self { needs }
     }
 
     /// How many transactions there are.
     pub const fn len(&self) -> usize {
-        self.0.len()
+        self.needs.len()
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.needs.is_empty()
     }
 
-    /// Those that the transaction at `tx` needs, ascending; nothing where there is no such
+    /// The changes that the transaction at `tx` saw, by who made them; nothing where there is no such
     /// transaction.
-    pub fn of(&self, tx: usize) -> &[usize] {
-        self.0.get(tx).map_or(&[], Vec::as_slice)
+    pub fn needs(&self, tx: usize) -> &[Need] {
+        self.needs.get(tx).map_or(&[], Vec::as_slice)
     }
 
-    /// These without those of `tx` on `on`.
+    /// The transactions that the one at `tx` needs, ascending.
+    pub fn of(&self, tx: usize) -> impl Iterator<Item = usize> + Clone {
+        let needs = self.needs(tx);
+        let is_new = move |at: &usize| *at == 0 || needs[*at].on != needs[*at - 1].on;
+        (0..needs.len()).filter(is_new).map(move |at| needs[at].on)
+    }
+
+    /// All changes that were seen, each with the transaction that saw it.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Need)> {
+        let all = self.needs.iter().enumerate();
+        all.flat_map(|(tx, needs)| needs.iter().map(move |need| (tx, need)))
+    }
+
+    /// These without the changes for which `is_gone` holds, given who saw them.
     #[must_use]
-    pub fn without(mut self, tx: usize, on: usize) -> Self {
-        if let Some(list) = self.0.get_mut(tx) {
-            list.retain(|earlier| *earlier != on);
+    pub fn without(&self, mut is_gone: impl FnMut(usize, &Need) -> bool) -> Self {
+        let left =
+            self.needs.iter().enumerate().map(|(tx, needs)| {
+                needs.iter().filter(|need| !is_gone(tx, need)).copied().collect()
+            });
+        Self { needs: left.collect() }
+    }
+}
+
+/// Who changed what last, so far.
+#[derive(Debug, Default)]
+struct Changes {
+    accounts: AddressMap<Account>,
+    slots: HashMap<(Address, U256), usize>,
+    last_fee: Option<usize>,
+}
+
+impl Changes {
+    /// The changes among these that the transaction saw.
+    fn seen_by(&self, trace: &TransactionTrace, beneficiary: Address, notion: Notion) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for met in &trace.accounts {
+            let mut add = |on: Option<usize>, location| {
+                needs.extend(on.map(|on| Need { on, location, at: met.first }));
+            };
+            let address = met.address;
+            let is_exact = met.balance == BalanceUse::Exact;
+            if let Some(account) = self.accounts.get(&address) {
+                add(account.more, Location::Account(address));
+                let balance = match (notion, met.balance) {
+                    (Notion::CreditsCommute, BalanceUse::AtLeast(required)) => {
+                        account.balances.provider(required)
+                    }
+                    _ => account.balances.last,
+                };
+                add(balance, Location::Balance(address));
+            }
+            if is_exact && address == beneficiary {
+                add(self.last_fee, Location::Balance(address));
+            }
         }
-        self
+        for read in &trace.slots {
+            let (address, slot) = (read.address, read.slot);
+            let mut add = |on: Option<usize>, location| {
+                needs.extend(on.map(|on| Need { on, location, at: read.first }));
+            };
+            add(self.slots.get(&(address, slot)).copied(), Location::Slot(address, slot));
+            let wiped = self.accounts.get(&address).and_then(|account| account.wiped);
+            add(wiped, Location::Account(address));
+        }
+        needs
+    }
+
+    /// The transaction at `tx` did that.
+    fn take_in(&mut self, tx: usize, trace: &TransactionTrace) {
+        for met in &trace.accounts {
+            if !(met.changes_balance() || met.changes_more || met.wipes) {
+                continue;
+            }
+            let account = self.accounts.entry(met.address).or_default();
+            if met.changes_balance() {
+                account.balances.change(tx, met.balances[0]);
+            }
+            if met.changes_more {
+                account.more = Some(tx);
+            }
+            if met.wipes {
+                account.wiped = Some(tx);
+            }
+        }
+        for slot in trace.slots.iter().filter(|slot| slot.changes) {
+            self.slots.insert((slot.address, slot.slot), tx);
+        }
+        if trace.pays_fee {
+            self.last_fee = Some(tx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balance_is_provided_by_who_ended_that_it_was_too_low() {
+        let mut balances = Balances::default();
+        let provider = |balances: &Balances, required: u64| balances.provider(U256::from(required));
+        assert_eq!(provider(&balances, 5), None, "nobody changed it");
+        // 10, then 4 after transaction 0, 20 after 3, 8 after 5 and 30 after 7.
+        for (tx, before) in [(0, 10_u64), (3, 4), (5, 20), (7, 8)] {
+            balances.change(tx, U256::from(before));
+        }
+        assert_eq!(provider(&balances, 4), None, "there was that much all the time");
+        assert_eq!(provider(&balances, 5), Some(3));
+        assert_eq!(provider(&balances, 8), Some(3));
+        assert_eq!(provider(&balances, 9), Some(7));
+        assert_eq!(provider(&balances, 30), Some(7));
+        assert_eq!(balances.last, Some(7));
     }
 }
