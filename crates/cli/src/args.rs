@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Measure parallel against sequential execution on generated blocks.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
+    /// Explain what parallel execution saves, and what stands in its way, as a page.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Execute random blocks in every way there is, and keep those on which two ways differ.
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(FuzzArgs),
@@ -70,6 +73,17 @@ const BENCH_EXAMPLES: &str = "Examples:
   warpline bench --ablate --blocks mainnet/       without each technique, on real blocks
 
 Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable arguments.";
+
+const REPORT_EXAMPLES: &str = "Examples:
+  warpline report                                 the embedded blocks, to report.html
+  warpline report blocks/ -o may.html             blocks from files, to may.html and beside it
+  warpline report --threads 2,4,8,16 blocks/      measured on several numbers of threads
+  warpline report --workload swaps-hot --workload swaps-independent
+                                                  generated blocks
+
+Beside the page go the figures: NAME.json, NAME-blocks.csv and NAME-conflicts.csv.
+
+Exit status: 0 all blocks reported, 1 a mismatch or a failed block, 2 unusable input or arguments.";
 
 const FUZZ_EXAMPLES: &str = "Examples:
   warpline fuzz                                   a minute of blocks of all forks
@@ -159,6 +173,51 @@ pub(crate) struct BenchArgs {
     /// Write the results as JSON to a file, or to standard output instead of the table.
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// Files, directories and archives with blocks. Without any, and without a workload: the embedded
+    /// blocks.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Where the page goes; the figures go beside it.
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub(crate) out: PathBuf,
+    /// Numbers of threads to measure with. Default: powers of two up to the number of cores.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS))]
+    pub(crate) threads: Vec<u16>,
+    /// Repeat each execution at least this often and report medians.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// A generated block; can be given several times.
+    #[arg(long = "workload", value_name = "WORKLOAD", value_parser = workload_parser())]
+    pub(crate) workloads: Vec<Workload>,
+    /// Transactions in each generated block. Default: about 60 million gas of them.
+    #[arg(long, value_name = "N", requires = "workloads", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) txs: Option<u32>,
+    #[command(flatten)]
+    pub(crate) price: PriceArgs,
+}
+
+/// What things cost.
+#[derive(Args, Debug)]
+pub(crate) struct PriceArgs {
+    /// What a core costs for an hour.
+    #[arg(long, value_name = "X", default_value_t = 0.04)]
+    pub(crate) price_core_hour: f64,
+    /// The currency of that.
+    #[arg(long, value_name = "C", default_value = "USD")]
+    pub(crate) currency: String,
+    /// The part of the time of importing a block that is execution: what fees are computed with.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    pub(crate) execution_share: f64,
+    /// By how many percent demand for gas falls when its price rises by one.
+    #[arg(long, value_name = "E", default_value_t = 1.0)]
+    pub(crate) elasticity: f64,
+    /// The base fee that is paid today. Default: that of the newest block.
+    #[arg(long, value_name = "GWEI")]
+    pub(crate) base_fee_gwei: Option<f64>,
 }
 
 #[derive(Args, Debug)]

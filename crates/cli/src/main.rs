@@ -9,6 +9,7 @@ mod json;
 mod measure;
 mod memory;
 mod replay;
+mod report;
 mod table;
 
 use std::{io::Write as _, process::ExitCode};
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Completions { shell } => print_completions(shell),
     };

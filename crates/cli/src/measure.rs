@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// Runs a side gets at least, beyond what was asked for, if they are short.
-const SIDE: Duration = Duration::from_millis(300);
+pub(crate) const SIDE: Duration = Duration::from_millis(300);
 /// Runs a side gets at most.
-const MAX_RUNS: u32 = 200;
+pub(crate) const MAX_RUNS: u32 = 200;
 
 /// One execution.
 pub(crate) struct Timed {

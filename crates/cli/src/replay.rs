@@ -1,8 +1,8 @@
 //! `warpline replay`: blocks from files, or the embedded ones, executed and proven.
 
 mod bounds;
-mod embedded;
-mod execute;
+pub(crate) mod embedded;
+pub(crate) mod execute;
 mod summary;
 
 use indicatif::{ProgressBar, ProgressStyle};

@@ -11,7 +11,7 @@ use warpline_primitives::{BlockOutput, CommitObserver, RecoveredBlock, StateSour
 
 use crate::{
     AccessListMode, BlockVm, Budget, BuiltBlock, EngineBug, EngineConfig, Ethereum, ExecuteOptions,
-    ExecutionError, InvalidBlock, PoolError, Strategy, Technique, Techniques, TransactionTrace,
+    ExecutionError, InvalidBlock, PoolError, Strategy, Technique, Techniques, TracedBlock,
     access_list::{Claims, ListSink, from_list},
     build::Admission,
     cancel::EarlyEnd,
@@ -180,7 +180,7 @@ impl<V: BlockVm> Engine<V> {
         &self,
         block: &RecoveredBlock<V::Transaction>,
         source: &S,
-    ) -> Result<(BlockOutput<V::Receipt>, Vec<TransactionTrace>), ExecutionError<S::Error>> {
+    ) -> Result<TracedBlock<V::Receipt>, ExecutionError<S::Error>> {
         contain(|| {
             let env = &self.vm.env(block);
             let job = self.job(block, source, env, EarlyEnd::default());

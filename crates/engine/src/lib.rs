@@ -85,7 +85,7 @@ pub use integration::{
 };
 pub use pool::PoolError;
 pub use techniques::{Technique, Techniques};
-pub use trace::{AccountTrace, Function, Progress, SlotTrace, TransactionTrace};
+pub use trace::{AccountTrace, Function, Progress, SlotTrace, TracedBlock, TransactionTrace};
 pub use vm::{
     BalanceUses, BlockDb, BlockRules, BlockVm, DeferringEvm, DeferringEvmFactory, EnvOf, ErrorOf,
     Ethereum, EvmOf, ExecutorSpec, HaltOf, Noted, PrecompilesOf, Receipts, RevmSource,

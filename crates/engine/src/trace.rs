@@ -13,7 +13,7 @@ use alloy_consensus::Transaction;
 use alloy_evm::{Evm, EvmFactory};
 use alloy_primitives::{Address, U256};
 use revm::state::EvmState;
-use warpline_primitives::StateSource;
+use warpline_primitives::{BlockOutput, StateSource};
 
 use crate::{
     BalanceUse, BalanceUses, ExecutionError,
@@ -41,6 +41,9 @@ pub struct TransactionTrace {
     /// Whether a fee was credited to the block's beneficiary.
     pub pays_fee: bool,
 }
+
+/// The output of a block, and what each of its transactions did.
+pub type TracedBlock<R> = (BlockOutput<R>, Vec<TransactionTrace>);
 
 /// What a transaction had to do with an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

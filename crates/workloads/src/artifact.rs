@@ -57,6 +57,11 @@ pub static COLLECTIBLE: LazyLock<Artifact> =
     LazyLock::new(|| Artifact::embedded(include_str!("../contracts/artifacts/Collectible.json")));
 
 impl Artifact {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        [&*TOKEN, &*POOL, &*COLLECTIBLE].into_iter()
+    }
+
     /// # Panics
     /// When the artefact is not what `contracts/build.mjs` writes.
     fn embedded(json: &str) -> Self {

@@ -56,11 +56,7 @@ pub(crate) fn verified_row(
             return row;
         }
     };
-    let proven = match roots(engine, input) {
-        Ok(roots) => input.verify(&output, roots.as_ref()).map_err(Into::into),
-        Err(error) => Err(Box::<dyn Error + Send + Sync>::from(error)),
-    };
-    match proven {
+    match prove(engine, input, &output) {
         Ok(proof) => row.prove(&proof),
         Err(error) => row.error = Some(error.to_string()),
     }
@@ -69,6 +65,27 @@ pub(crate) fn verified_row(
         repeat(&subject, args, &mut row);
     }
     row
+}
+
+/// The output of a block that stands alone, executed sequentially, and how far it is proven.
+pub(crate) fn proven(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+) -> Result<(BlockOutput, Proof), Box<dyn Error + Send + Sync>> {
+    input.check()?;
+    let output = engine.execute_with(&input.block, &input.parent, Strategy::Sequential)?;
+    let proof = prove(engine, input, &output)?;
+    Ok((output, proof))
+}
+
+/// Proves the output of a block that stands alone, as far as can be.
+fn prove(
+    engine: &Engine<Ethereum>,
+    input: &BlockInput,
+    output: &BlockOutput,
+) -> Result<Proof, Box<dyn Error + Send + Sync>> {
+    let roots = roots(engine, input)?;
+    Ok(input.verify(output, roots.as_ref())?)
 }
 
 /// The state roots that receipts before Byzantium carry, from an execution of their own so that
