@@ -15,7 +15,8 @@ use alloy_evm::{
         spec::EthExecutorSpec,
     },
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::SolCall;
 use revm::{
     database::{BundleState, CacheDB, EmptyDB, State, states::bundle_state::BundleRetention},
     state::{AccountInfo, Bytecode, EvmState},
@@ -35,6 +36,8 @@ pub(crate) type Place = (Address, Option<U256>);
 pub(crate) struct Step {
     pub(crate) gas_used: u64,
     pub(crate) succeeded: bool,
+    /// What the call returned.
+    pub(crate) returned: Bytes,
     /// The places it changed, without the beneficiary.
     pub(crate) written: BTreeSet<Place>,
 }
@@ -46,8 +49,7 @@ pub(crate) fn execute(
     state: &MemoryState,
 ) -> Result<(BlockOutput, Vec<Step>), BlockExecutionError> {
     let mut database = State::builder().with_database(database(state)).with_bundle_update().build();
-    let params = chain.blob_params_at(block.header.timestamp);
-    let env = EvmEnv::for_eth_block(&block.header, chain, chain.chain_id(), params);
+    let env = environment(chain, block);
     let context = EthBlockExecutionCtx {
         parent_hash: block.header.parent_hash,
         parent_beacon_block_root: block.header.parent_beacon_block_root,
@@ -67,6 +69,7 @@ pub(crate) fn execute(
             steps.push(Step {
                 gas_used: result.result.tx_gas_used(),
                 succeeded: result.result.is_success(),
+                returned: result.result.output().cloned().unwrap_or_default(),
                 written: written(&result.state),
             });
         })?;
@@ -83,6 +86,37 @@ pub(crate) fn execute(
         work: WorkCounts::default(),
     };
     Ok((output, steps))
+}
+
+/// Asks contracts in a state, at a block's time.
+pub(crate) struct Views {
+    database: CacheDB<EmptyDB>,
+    environment: EvmEnv,
+}
+
+impl Views {
+    pub(crate) fn new(chain: &ChainSpec, block: &RecoveredBlock, state: &MemoryState) -> Self {
+        Self { database: database(state), environment: environment(chain, block) }
+    }
+
+    /// What `contract` answers to `call`.
+    ///
+    /// # Panics
+    /// When the call fails.
+    pub(crate) fn ask<C: SolCall>(&mut self, contract: Address, call: &C) -> C::Return {
+        let environment = self.environment.clone();
+        let mut evm = EthEvmFactory::default().create_evm(&mut self.database, environment);
+        let input = call.abi_encode().into();
+        let result = evm.transact_system_call(BENEFICIARY, contract, input).expect("it is valid");
+        assert!(result.result.is_success(), "{}: {:?}", C::SIGNATURE, result.result);
+        let output = result.result.output().expect("it is a call");
+        C::abi_decode_returns(output).expect("it is what the signature says")
+    }
+}
+
+fn environment(chain: &ChainSpec, block: &RecoveredBlock) -> EvmEnv {
+    let params = chain.blob_params_at(block.header.timestamp);
+    EvmEnv::for_eth_block(&block.header, chain, chain.chain_id(), params)
 }
 
 /// The root of a complete state.
