@@ -172,12 +172,12 @@ impl Workload {
             Self::Field(Field::Lending, Form::Parallel) => 42_800,
             Self::Field(Field::Game, Form::Naive) => 48_000,
             Self::Field(Field::Game, Form::Parallel) => 52_000,
-            Self::Field(Field::SupplyChain, Form::Naive) => 86_800,
-            Self::Field(Field::SupplyChain, Form::Parallel) => 86_500,
+            Self::Field(Field::SupplyChain, Form::Naive) => 87_000,
+            Self::Field(Field::SupplyChain, Form::Parallel) => 86_700,
             Self::Field(Field::Consent, Form::Naive) => 102_000,
             Self::Field(Field::Consent, Form::Parallel) => 79_000,
-            Self::Field(Field::Remittance, Form::Naive) => 73_500,
-            Self::Field(Field::Remittance, Form::Parallel) => 68_900,
+            Self::Field(Field::Remittance, Form::Naive) => 74_600,
+            Self::Field(Field::Remittance, Form::Parallel) => 70_000,
         }
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-/// A registry of patients' consents: a patient lets an institution use records for a purpose, and the
-/// institution's staff record each access.
+/// A registry of patients' consents: a patient lets an institution use records for a purpose, and
+/// the institution's staff record each access.
 ///
 /// The first form one writes: one audit log, and counts kept up to date. Shared by all calls: the
-/// length of the log; by all grants and revocations, the number of consents in force, and the number
-/// of those to one institution.
+/// length of the log; by all grants and revocations, the number of consents in force, and the
+/// number of those to one institution.
 contract ConsentNaive {
     enum Action {
         None,
@@ -33,9 +33,19 @@ contract ConsentNaive {
     mapping(uint32 institution => uint256) private held;
     mapping(address who => uint32) private staff;
 
-    event Granted(address indexed patient, uint32 indexed institution, uint16 purpose, uint256 until);
+    event Granted(
+        address indexed patient,
+        uint32 indexed institution,
+        uint16 purpose,
+        uint256 until
+    );
     event Revoked(address indexed patient, uint32 indexed institution, uint16 purpose);
-    event Accessed(address indexed patient, uint32 indexed institution, uint16 purpose, bytes32 request);
+    event Accessed(
+        address indexed patient,
+        uint32 indexed institution,
+        uint16 purpose,
+        bytes32 request
+    );
 
     error NoConsent(address patient, uint32 institution, uint16 purpose);
     error NotStaff(address caller);

@@ -7,8 +7,8 @@ pragma solidity ^0.8.28;
 /// force. What an institution holds is told by the events.
 ///
 /// Shared: a patient's file, by the patient and those who look at the records.
-/// Given up: how many consents there are, or one institution holds, is known only from the events or
-/// by summing over the patients, and so is the order of accesses to different files.
+/// Given up: how many consents there are, or one institution holds, is known only from the events
+/// or by summing over the patients, and so is the order of accesses to different files.
 contract ConsentParallel {
     enum Action {
         None,
@@ -39,9 +39,19 @@ contract ConsentParallel {
     mapping(address patient => File) private files;
     mapping(address who => uint32) private staff;
 
-    event Granted(address indexed patient, uint32 indexed institution, uint16 purpose, uint256 until);
+    event Granted(
+        address indexed patient,
+        uint32 indexed institution,
+        uint16 purpose,
+        uint256 until
+    );
     event Revoked(address indexed patient, uint32 indexed institution, uint16 purpose);
-    event Accessed(address indexed patient, uint32 indexed institution, uint16 purpose, bytes32 request);
+    event Accessed(
+        address indexed patient,
+        uint32 indexed institution,
+        uint16 purpose,
+        bytes32 request
+    );
 
     error NoConsent(address patient, uint32 institution, uint16 purpose);
     error NotStaff(address caller);

@@ -3,9 +3,9 @@ pragma solidity ^0.8.28;
 
 /// A game's items: players mint them for coins, and sell them to each other at a price.
 ///
-/// The first form one writes. Shared by all calls: the number of the next item, how many items are on
-/// sale, and what the treasury has earned, in one slot to save gas. A sale also pays the seller, in
-/// the slot that all the seller does needs.
+/// The first form one writes. Shared by all calls: the number of the next item, how many items are
+/// on sale, and what the treasury has earned, in one slot to save gas. A sale also pays the seller,
+/// in the slot that all the seller does needs.
 ///
 /// Coins are bought outside, which is left out here.
 contract GameNaive {

@@ -5,12 +5,12 @@ pragma solidity ^0.8.28;
 ///
 /// An item's id is the hash of its first owner and of how many that player has minted. What the
 /// treasury earns is set aside in 64 shards, by the address of the player who minted or sold. How
-/// many items are on sale is told by the events. A sale writes the seller's proceeds, which are apart
-/// from what the seller's own calls write; they become coins when the coins do not suffice.
+/// many items are on sale is told by the events. A sale writes the seller's proceeds, which are
+/// apart from what the seller's own calls write; they become coins when the coins do not suffice.
 ///
 /// Shared: a shard, by one player in 64, and the proceeds of a popular seller.
-/// Given up: ids are not consecutive, the treasury and the number of items are known only by reading
-/// all shards, and no contract can ask how many items are on sale.
+/// Given up: ids are not consecutive, the treasury and the number of items are known only by
+/// reading all shards, and no contract can ask how many items are on sale.
 contract GameParallel {
     /// What only the player's own calls write.
     struct Player {

@@ -3,12 +3,12 @@ pragma solidity ^0.8.28;
 
 /// A money market of one asset: accounts lend what they have, and borrow against collateral.
 ///
-/// The first form one writes. Shared by all calls: the vault and the sum of all debts (one slot), the
-/// rates that follow from them and are set anew by every call (one slot), and the indexes (one slot,
-/// written by the first call of a block). So each call of a block needs the one before.
+/// The first form one writes. Shared by all calls: the vault and the sum of all debts (one slot),
+/// the rates that follow from them and are set anew by every call (one slot), and the indexes (one
+/// slot, written by the first call of a block). So each call of a block needs the one before.
 ///
-/// Cash and collateral come in and leave through a bridge that is left out here. Collateral stands at
-/// par: a price would be one more slot, which all read and a feed writes.
+/// Cash and collateral come in and leave through a bridge that is left out here. Collateral stands
+/// at par: a price would be one more slot, which all read and a feed writes.
 contract LendingNaive {
     /// Two slots. `supplied` and `owed` are shares: times the index they are amounts.
     struct Account {

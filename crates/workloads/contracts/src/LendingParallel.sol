@@ -10,8 +10,8 @@ pragma solidity ^0.8.28;
 /// hour.
 ///
 /// Shared: a shard, by one user in 64. All read the rates and indexes.
-/// Given up: the sums are known only by reading all shards, the rates follow the market up to an
-/// hour late and whenever someone calls, and who finds the shard empty pays for reading the next.
+/// Given up: the sums are known only by reading all shards; the rates follow the market only when
+/// somebody calls, and at most once an hour; who finds a shard empty pays for reading the next.
 contract LendingParallel {
     /// Two slots. `supplied` and `owed` are shares: times the index they are amounts.
     struct Account {

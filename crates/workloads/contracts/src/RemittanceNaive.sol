@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-/// A remittance desk: a sender pays in for a recipient, through an agent who earns a commission, and
-/// the recipient has it paid out.
+/// A remittance desk: a sender pays in for a recipient, through an agent who earns a commission,
+/// and the recipient has it paid out.
 ///
 /// The first form one writes. Shared by all payments: the sequence number and what was sent today,
-/// which may not exceed a limit (one slot); by all calls: what the desk has earned and what it still
-/// owes (one slot). The agent's balance is credited at once.
+/// which may not exceed a limit (one slot); by all calls: what the desk has earned and what it
+/// still owes (one slot). The agent's balance is credited at once.
 ///
 /// Balances are with the desk; how money gets there and away is left out here.
 contract RemittanceNaive {
@@ -28,7 +28,13 @@ contract RemittanceNaive {
 
     uint256 private constant DAILY_LIMIT = 1e27;
 
-    event Sent(uint256 indexed id, address indexed sender, address indexed recipient, address agent, uint256 amount);
+    event Sent(
+        uint256 indexed id,
+        address indexed sender,
+        address indexed recipient,
+        address agent,
+        uint256 amount
+    );
     event PaidOut(uint256 indexed id, address indexed recipient, uint256 amount);
 
     error BalanceTooSmall(uint256 balance, uint256 needed);

@@ -3,14 +3,14 @@ pragma solidity ^0.8.28;
 
 /// `RemittanceNaive` for blocks that are executed in parallel.
 ///
-/// An order's id is the hash of its sender and of how many that sender has sent, which lies beside the
-/// sender's balance. The daily limit is cut into 64 quotas: a sender uses the one of the own address,
-/// and the next ones when that one is used up. Fees are set aside for each agent, the desk's half
-/// with the agent's, and collected later.
+/// An order's id is the hash of its sender and of how many that sender has sent, which lies beside
+/// the sender's balance. The daily limit is cut into 64 quotas: a sender uses the one of the own
+/// address, and the next ones when that one is used up. Fees are set aside for each agent, the
+/// desk's half with the agent's, and collected later.
 ///
 /// Shared: an agent's takings, by those who send through that agent; a quota, by one sender in 64.
-/// Given up: ids are not consecutive, what was sent today is known only by reading all quotas, what the
-/// desk has earned only by collecting from all agents, and what it owes only from the events.
+/// Given up: ids are not consecutive, what was sent today is known only by reading all quotas, what
+/// the desk has earned only by collecting from all agents, and what it owes only from the events.
 contract RemittanceParallel {
     struct Account {
         uint192 balance;
@@ -47,7 +47,13 @@ contract RemittanceParallel {
     uint256 private constant DAILY_LIMIT = 1e27;
     uint256 private constant QUOTA = DAILY_LIMIT / SHARDS;
 
-    event Sent(uint256 indexed id, address indexed sender, address indexed recipient, address agent, uint256 amount);
+    event Sent(
+        uint256 indexed id,
+        address indexed sender,
+        address indexed recipient,
+        address agent,
+        uint256 amount
+    );
     event PaidOut(uint256 indexed id, address indexed recipient, uint256 amount);
 
     error BalanceTooSmall(uint256 balance, uint256 needed);
@@ -116,7 +122,8 @@ contract RemittanceParallel {
         return earned;
     }
 
-    /// Counts `amount` against the caller's quota, and what is too much for it against the next ones.
+    /// Counts `amount` against the caller's quota, and what is too much for it against the next
+    /// ones.
     function count(uint128 amount) private {
         uint32 today = uint32(block.timestamp / 1 days);
         uint256 first = uint160(msg.sender) % SHARDS;

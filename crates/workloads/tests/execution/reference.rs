@@ -18,6 +18,8 @@ use alloy_evm::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
 use revm::{
+    DatabaseCommit as _,
+    context::result::ResultAndState,
     database::{BundleState, CacheDB, EmptyDB, State, states::bundle_state::BundleRetention},
     state::{AccountInfo, Bytecode, EvmState},
 };
@@ -88,7 +90,7 @@ pub(crate) fn execute(
     Ok((output, steps))
 }
 
-/// Asks contracts in a state, at a block's time.
+/// Asks and calls contracts in a state, at a block's time.
 pub(crate) struct Views {
     database: CacheDB<EmptyDB>,
     environment: EvmEnv,
@@ -104,13 +106,34 @@ impl Views {
     /// # Panics
     /// When the call fails.
     pub(crate) fn ask<C: SolCall>(&mut self, contract: Address, call: &C) -> C::Return {
-        let environment = self.environment.clone();
-        let mut evm = EthEvmFactory::default().create_evm(&mut self.database, environment);
-        let input = call.abi_encode().into();
-        let result = evm.transact_system_call(BENEFICIARY, contract, input).expect("it is valid");
+        let result = self.transact(BENEFICIARY, contract, call);
         assert!(result.result.is_success(), "{}: {:?}", C::SIGNATURE, result.result);
         let output = result.result.output().expect("it is a call");
         C::abi_decode_returns(output).expect("it is what the signature says")
+    }
+
+    /// Lets `caller` call `contract` and keeps what comes of it. Returns whether it succeeds.
+    pub(crate) fn call<C: SolCall>(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        call: &C,
+    ) -> bool {
+        let result = self.transact(caller, contract, call);
+        self.database.commit(result.state);
+        result.result.is_success()
+    }
+
+    fn transact<C: SolCall>(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        call: &C,
+    ) -> ResultAndState {
+        let environment = self.environment.clone();
+        let mut evm = EthEvmFactory::default().create_evm(&mut self.database, environment);
+        let input = call.abi_encode().into();
+        evm.transact_system_call(caller, contract, input).expect("the state is in memory")
     }
 }
 
