@@ -148,6 +148,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_documentation_quotes_stands_in_the_sources() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(folder.join("../../docs/parallel-friendly.md")).unwrap();
+        let blocks: Vec<_> = text.split("```solidity\n// ").skip(1).collect();
+        assert!(blocks.len() > 10, "{}", blocks.len());
+        for block in blocks {
+            let (name, code) = block.split_once('\n').unwrap();
+            let (code, _) = code.split_once("```").unwrap();
+            let source = std::fs::read_to_string(folder.join("contracts/src").join(name)).unwrap();
+            let lines: Vec<_> = source.lines().map(str::trim).collect();
+            for line in code.lines().map(str::trim) {
+                assert!(lines.contains(&line), "{name}: {line}");
+            }
+        }
+    }
+
+    #[test]
     fn a_field_has_its_own_contract_in_either_form() {
         for field in Field::ALL {
             let code = Form::ALL.map(|form| {
