@@ -60,7 +60,7 @@ fn everything_mixed() {
 #[test]
 fn fields_in_either_form() {
     for workload in Workload::FIELDS {
-        check(workload, 80);
+        check(workload, 40);
     }
 }
 
