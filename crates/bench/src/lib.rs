@@ -1,4 +1,4 @@
-//! The workloads of `warpline bench` as cases for `cargo bench`, and the work that they took.
+//! The shapes of `warpline bench` as cases for `cargo bench`, and the work that they took.
 //!
 //! A case is a workload and a strategy. It is made ready outside the time that is measured, and
 //! there its output is compared with that of plain revm: what is fast because it is wrong is not
@@ -26,11 +26,11 @@ pub struct Case {
 }
 
 impl Case {
-    /// Every workload sequentially, and in parallel on one and on two workers.
+    /// Every shape sequentially, and in parallel on one and on two workers.
     pub fn all() -> Vec<Self> {
         let strategies = [Strategy::Sequential, Strategy::Parallel(1), Strategy::Parallel(THREADS)];
         let of = |workload| strategies.map(|strategy| Self { workload, strategy });
-        Workload::ALL.into_iter().flat_map(of).collect()
+        Workload::SHAPES.into_iter().flat_map(of).collect()
     }
 
     /// Makes the block, and executes it once to see that the output is the right one.
@@ -149,9 +149,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_workload_is_a_case_of_each_strategy() {
+    fn every_shape_is_a_case_of_each_strategy() {
         let names: Vec<_> = Case::all().iter().map(ToString::to_string).collect();
-        assert_eq!(names.len(), 3 * Workload::ALL.len());
+        assert_eq!(names.len(), 3 * Workload::SHAPES.len());
         for name in ["transfers-hot/sequential", "mixed/parallel-1", "mixed/parallel-2"] {
             assert!(names.iter().any(|other| other == name), "{name} in {names:?}");
         }

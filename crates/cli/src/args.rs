@@ -66,8 +66,9 @@ const CONFORMANCE_EXAMPLES: &str = "Examples:
 Exit status: 0 no case failed, 1 a case failed or a skip is stale, 2 unusable input or arguments.";
 
 const BENCH_EXAMPLES: &str = "Examples:
-  warpline bench                                  all workloads, about a gigagas each
+  warpline bench                                  the nine shapes, about a gigagas each
   warpline bench swaps-hot nft-mint --threads 2   two of them on two threads
+  warpline bench game-naive game-parallel         a field, with either form of its contract
   warpline bench --txs 1000 --json rows.json      smaller blocks, results to a file
   warpline bench swaps-hot --mode sequential      one side alone, with the peak of memory
   warpline bench --ablate --blocks mainnet/       without each technique, on real blocks
@@ -145,7 +146,7 @@ pub(crate) struct ConformanceArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// Workloads to measure. Without any: all of them.
+    /// Workloads to measure. Without any: the nine shapes, which are those before `lending-naive`.
     #[arg(value_name = "WORKLOAD", value_parser = workload_parser())]
     pub(crate) workloads: Vec<Workload>,
     #[command(flatten)]

@@ -26,8 +26,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
     let target = Target::open(args.json.as_deref())?;
     let printer = Printer::new(!matches!(target, Some(Target::Stdout)));
     let engine = Engine::new(Ethereum::mainnet(), args.engine.config(args.conditions))?;
-    let all = args.workloads.is_empty() && args.blocks.is_empty();
-    let chosen = if all { &Workload::ALL[..] } else { &args.workloads };
+    let shapes = args.workloads.is_empty() && args.blocks.is_empty();
+    let chosen = if shapes { &Workload::SHAPES[..] } else { &args.workloads };
     if args.ablate {
         let (code, report) = ablate::run(args, &engine, &printer, chosen)?;
         if let Some(target) = target {

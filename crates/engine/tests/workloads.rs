@@ -58,6 +58,13 @@ fn everything_mixed() {
 }
 
 #[test]
+fn fields_in_either_form() {
+    for workload in Workload::FIELDS {
+        check(workload, 40);
+    }
+}
+
+#[test]
 fn blocks_of_one_transaction() {
     for workload in Workload::ALL {
         check(workload, 1);

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use serde::Deserialize;
 
+use crate::{Field, Form};
+
 /// A compiled contract and where its variables lie.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,17 +46,37 @@ pub struct Variable {
     pub kind: String,
 }
 
+/// What `contracts/build.mjs` made of a contract. Read when it is first looked at.
+macro_rules! embedded {
+    ($name:literal) => {
+        LazyLock::new(|| {
+            Artifact::embedded(include_str!(concat!("../contracts/artifacts/", $name, ".json")))
+        })
+    };
+}
+
 /// `Token.sol`: a fungible token after ERC-20.
-pub static TOKEN: LazyLock<Artifact> =
-    LazyLock::new(|| Artifact::embedded(include_str!("../contracts/artifacts/Token.json")));
+pub static TOKEN: LazyLock<Artifact> = embedded!("Token");
 
 /// `Pool.sol`: a constant-product pool of two tokens.
-pub static POOL: LazyLock<Artifact> =
-    LazyLock::new(|| Artifact::embedded(include_str!("../contracts/artifacts/Pool.json")));
+pub static POOL: LazyLock<Artifact> = embedded!("Pool");
 
 /// `Collectible.sol`: numbered collectibles with one counter.
-pub static COLLECTIBLE: LazyLock<Artifact> =
-    LazyLock::new(|| Artifact::embedded(include_str!("../contracts/artifacts/Collectible.json")));
+pub static COLLECTIBLE: LazyLock<Artifact> = embedded!("Collectible");
+
+/// The contracts of the fields, in the order of [`Field`] and [`Form`].
+static FIELDS: [[LazyLock<Artifact>; 2]; 5] = [
+    [embedded!("LendingNaive"), embedded!("LendingParallel")],
+    [embedded!("GameNaive"), embedded!("GameParallel")],
+    [embedded!("SupplyChainNaive"), embedded!("SupplyChainParallel")],
+    [embedded!("ConsentNaive"), embedded!("ConsentParallel")],
+    [embedded!("RemittanceNaive"), embedded!("RemittanceParallel")],
+];
+
+/// The contract of a field, in one of its forms.
+pub fn of(field: Field, form: Form) -> &'static Artifact {
+    &FIELDS[field as usize][form as usize]
+}
 
 impl Artifact {
     /// All of them.
@@ -114,13 +136,11 @@ mod tests {
 
     #[test]
     fn artefacts_were_built_from_the_sources_in_the_tree() {
-        let table = [
-            (&TOKEN, include_str!("../contracts/src/Token.sol")),
-            (&POOL, include_str!("../contracts/src/Pool.sol")),
-            (&COLLECTIBLE, include_str!("../contracts/src/Collectible.sol")),
-        ];
-        for (artifact, source) in table {
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("contracts/src");
+        let general = [&TOKEN, &POOL, &COLLECTIBLE];
+        for artifact in general.into_iter().chain(FIELDS.as_flattened()) {
             let name = &artifact.contract;
+            let source = std::fs::read(sources.join(format!("{name}.sol"))).unwrap();
             assert_eq!(
                 artifact.source_keccak256,
                 keccak256(source),
@@ -129,6 +149,37 @@ mod tests {
             assert!(!artifact.bytecode.is_empty() && !artifact.deployed_bytecode.is_empty());
             // The limit of EIP-170.
             assert!(artifact.deployed_bytecode.len() <= 0x6000, "{name} is too large to deploy");
+        }
+    }
+
+    #[test]
+    fn what_the_documentation_quotes_stands_in_the_sources() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(folder.join("../../docs/parallel-friendly.md")).unwrap();
+        let blocks: Vec<_> = text.split("```solidity\n// ").skip(1).collect();
+        assert!(blocks.len() > 10, "{}", blocks.len());
+        for block in blocks {
+            let (name, code) = block.split_once('\n').unwrap();
+            let (code, _) = code.split_once("```").unwrap();
+            let source = std::fs::read_to_string(folder.join("contracts/src").join(name)).unwrap();
+            let lines: Vec<_> = source.lines().map(str::trim).collect();
+            for line in code.lines().map(str::trim) {
+                assert!(lines.contains(&line), "{name}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_has_its_own_contract_in_either_form() {
+        for field in Field::ALL {
+            let code = Form::ALL.map(|form| {
+                let artifact = of(field, form);
+                let end = if form == Form::Naive { "Naive" } else { "Parallel" };
+                let expected = format!("{field:?}{end}");
+                assert_eq!(artifact.contract, expected);
+                artifact.code_hash
+            });
+            assert_ne!(code[0], code[1], "{field:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Blocks of one shape and any size, for benchmarks and tests.
+//! Blocks of one kind and any size, for benchmarks and tests.
 //!
 //! A generated block stands alone: it comes with the state it starts from, in which every contract
 //! is in place and every sender is funded, and all of its transactions succeed. The same workload,
@@ -17,6 +17,7 @@ use crate::{
     transaction::{Call, GWEI, unsigned},
 };
 
+mod fields;
 mod mixed;
 mod shapes;
 
@@ -62,6 +63,7 @@ pub fn generate(workload: Workload, size: Size, seed: u64) -> GeneratedBlock {
         Workload::SwapsHot => builder.swaps_hot(count),
         Workload::NftMint => builder.nft_mint(count),
         Workload::Mixed => builder.mixed(count),
+        Workload::Field(field, form) => builder.field(field, form, count),
     }
     builder.finish(workload)
 }

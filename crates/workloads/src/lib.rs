@@ -1,7 +1,7 @@
 //! Contracts, block generators and the default blocks.
 //!
 //! [`generate`] makes a block of any size in which the transactions share as much, or as little,
-//! as its [`Workload`] says. [`default_chain`] is a short chain of small, truly signed blocks in
+//! as its [`Workload`] says, or do what the users of a [`Field`] do. [`default_chain`] is a short chain of small, truly signed blocks in
 //! which a bit of everything happens. The contracts they call are our own, and live with their
 //! compiled form in `contracts/`. [`Random`] makes the choices, and whichever else must be random
 //! and yet the same in every run.
@@ -33,4 +33,4 @@ pub use generate::{GeneratedBlock, generate};
 pub use genesis::{BENEFICIARY, CHAIN_ID, chain, next_header};
 pub use random::Random;
 pub use seal::seal;
-pub use workload::{Size, UnknownWorkload, Workload};
+pub use workload::{Field, Form, Size, UnknownWorkload, Workload};

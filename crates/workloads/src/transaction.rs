@@ -11,6 +11,7 @@ use alloy_consensus::{
 };
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy_sol_types::SolCall;
 use warpline_primitives::Transaction;
 
 /// One gwei in wei.
@@ -43,6 +44,11 @@ impl Call {
     /// A contract call without value.
     pub(crate) const fn contract(to: Address, input: Bytes, gas_limit: u64) -> Self {
         Self { to: TxKind::Call(to), value: U256::ZERO, input, gas_limit }
+    }
+
+    /// A call of a contract's function without value.
+    pub(crate) fn function(to: Address, function: &impl SolCall, gas_limit: u64) -> Self {
+        Self::contract(to, function.abi_encode().into(), gas_limit)
     }
 
     /// The call as an EIP-1559 transaction.

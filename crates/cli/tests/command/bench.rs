@@ -75,6 +75,21 @@ fn the_table_has_a_row_for_each_workload_asked_for() {
 }
 
 #[test]
+fn the_shapes_are_measured_unless_others_are_named() {
+    let args = ["bench", "--txs", "2", "--repeat", "1", "--mode", "sequential", "--json", "-"];
+    let names = |more: &[&str]| {
+        let report = json(&warpline().args(args).args(more).assert().code(0));
+        let rows = report["rows"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["workload"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let shapes = names(&[]);
+    assert_eq!(shapes.len(), 9);
+    assert!(shapes.iter().all(|name| !name.ends_with("-naive")), "{shapes:?}");
+    let fields = ["consent-naive", "remittance-parallel"];
+    assert_eq!(names(&fields), fields);
+}
+
+#[test]
 fn reads_that_take_time_are_outstanding_together() {
     let args = ["bench", "erc20-independent", "--txs", "30", "--repeat", "1", "--threads", "2"];
     let slowly = |more: &[&str]| {
@@ -137,5 +152,8 @@ fn blocks_to_leave_techniques_out_of_must_be_there() {
 fn an_unknown_workload_is_named_together_with_the_known_ones() {
     let assert = warpline().args(["bench", "swaps-cold"]).assert().code(2);
     let message = stderr(&assert);
-    assert!(message.contains("swaps-cold") && message.contains("swaps-hot"), "{message}");
+    assert!(
+        ["swaps-cold", "swaps-hot", "consent-naive"].iter().all(|name| message.contains(name)),
+        "{message}"
+    );
 }

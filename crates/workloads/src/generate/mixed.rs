@@ -9,7 +9,7 @@ use super::{Builder, MINT_GAS_LIMIT, TOKEN_GAS_LIMIT, TRADE_GAS_LIMIT};
 use crate::{
     contracts::{CollectibleState, PoolState, TokenState, mint_input, trade_input, transfer_input},
     genesis::ether,
-    random::{Role, Zipf},
+    random::{Role, Skewed, Zipf},
     transaction::Call,
 };
 
@@ -36,19 +36,9 @@ const SHARES: [(Kind, u64); 5] = [
     (Kind::Mint, 7),
 ];
 
-const _: () = {
-    let (mut index, mut sum) = (0, 0);
-    while index < SHARES.len() {
-        sum += SHARES[index].1;
-        index += 1;
-    }
-    assert!(sum == 100, "the shares are out of a hundred");
-};
-
 /// Everything there is to use, and how popular it is, the most popular first.
 struct World {
-    users: usize,
-    user: Zipf,
+    user: Skewed,
     token: Zipf,
     pool: Zipf,
     collection: Zipf,
@@ -63,10 +53,10 @@ impl Builder {
     pub(super) fn mixed(&mut self, count: usize) {
         let mut world = World::new(self, count);
         // One more than there are transactions, so that the last has a next sender too.
-        let senders: Vec<_> = (0..=count).map(|_| world.draw_user(self)).collect();
+        let senders: Vec<_> = (0..=count).map(|_| world.user.draw(&mut self.random)).collect();
         for pair in senders.windows(2) {
             let [sender, next] = [pair[0], pair[1]].map(|index| self.sender(index));
-            let call = match self.draw_kind() {
+            let call = match self.random.choose(&SHARES) {
                 Kind::Payment => Call::pay(world.draw_recipient(self), self.amount()),
                 Kind::PaymentToNextSender => Call::pay(next, self.amount()),
                 Kind::TokenTransfer => world.token_transfer(self, sender),
@@ -79,17 +69,6 @@ impl Builder {
             self.send(sender, call);
         }
         world.install(self);
-    }
-
-    fn draw_kind(&mut self) -> Kind {
-        let mut point = self.random.below(100);
-        for (kind, share) in SHARES {
-            if point < share {
-                return kind;
-            }
-            point -= share;
-        }
-        Kind::Payment
     }
 }
 
@@ -114,11 +93,9 @@ impl World {
             traded.push(pair);
         }
         let collection = |index| builder.addresses.get(Role::Collection, index);
-        // Three fifths of the transactions then come from different senders.
-        let users = 2 * count;
         Self {
-            users,
-            user: Zipf::new(users),
+            // Three fifths of the transactions then come from different senders.
+            user: Skewed::new(2 * count),
             token: popularity,
             pool: Zipf::new(POOLS),
             collection: Zipf::new(COLLECTIONS),
@@ -129,18 +106,9 @@ impl World {
         }
     }
 
-    /// Half of the time a user after Zipf, otherwise any: the busiest account then sends about
-    /// every twenty-fifth transaction.
-    fn draw_user(&self, builder: &mut Builder) -> usize {
-        if builder.random.below(2) == 0 {
-            return self.user.draw(&mut builder.random);
-        }
-        builder.random.index(self.users)
-    }
-
     /// A user or, as often, somebody who only ever receives.
     fn draw_recipient(&self, builder: &mut Builder) -> Address {
-        let index = self.draw_user(builder);
+        let index = self.user.draw(&mut builder.random);
         if builder.random.below(2) == 0 { builder.sender(index) } else { builder.recipient(index) }
     }
 

@@ -15,8 +15,11 @@ use alloy_evm::{
         spec::EthExecutorSpec,
     },
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::SolCall;
 use revm::{
+    DatabaseCommit as _,
+    context::result::ResultAndState,
     database::{BundleState, CacheDB, EmptyDB, State, states::bundle_state::BundleRetention},
     state::{AccountInfo, Bytecode, EvmState},
 };
@@ -35,6 +38,8 @@ pub(crate) type Place = (Address, Option<U256>);
 pub(crate) struct Step {
     pub(crate) gas_used: u64,
     pub(crate) succeeded: bool,
+    /// What the call returned.
+    pub(crate) returned: Bytes,
     /// The places it changed, without the beneficiary.
     pub(crate) written: BTreeSet<Place>,
 }
@@ -46,8 +51,7 @@ pub(crate) fn execute(
     state: &MemoryState,
 ) -> Result<(BlockOutput, Vec<Step>), BlockExecutionError> {
     let mut database = State::builder().with_database(database(state)).with_bundle_update().build();
-    let params = chain.blob_params_at(block.header.timestamp);
-    let env = EvmEnv::for_eth_block(&block.header, chain, chain.chain_id(), params);
+    let env = environment(chain, block);
     let context = EthBlockExecutionCtx {
         parent_hash: block.header.parent_hash,
         parent_beacon_block_root: block.header.parent_beacon_block_root,
@@ -67,6 +71,7 @@ pub(crate) fn execute(
             steps.push(Step {
                 gas_used: result.result.tx_gas_used(),
                 succeeded: result.result.is_success(),
+                returned: result.result.output().cloned().unwrap_or_default(),
                 written: written(&result.state),
             });
         })?;
@@ -83,6 +88,58 @@ pub(crate) fn execute(
         work: WorkCounts::default(),
     };
     Ok((output, steps))
+}
+
+/// Asks and calls contracts in a state, at a block's time.
+pub(crate) struct Views {
+    database: CacheDB<EmptyDB>,
+    environment: EvmEnv,
+}
+
+impl Views {
+    pub(crate) fn new(chain: &ChainSpec, block: &RecoveredBlock, state: &MemoryState) -> Self {
+        Self { database: database(state), environment: environment(chain, block) }
+    }
+
+    /// What `contract` answers to `call`.
+    ///
+    /// # Panics
+    /// When the call fails.
+    pub(crate) fn ask<C: SolCall>(&mut self, contract: Address, call: &C) -> C::Return {
+        let result = self.transact(BENEFICIARY, contract, call);
+        assert!(result.result.is_success(), "{}: {:?}", C::SIGNATURE, result.result);
+        let output = result.result.output().expect("it is a call");
+        C::abi_decode_returns(output).expect("it is what the signature says")
+    }
+
+    /// Lets `caller` call `contract` and keeps what comes of it. Returns whether it succeeds.
+    pub(crate) fn call<C: SolCall>(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        call: &C,
+    ) -> bool {
+        let result = self.transact(caller, contract, call);
+        self.database.commit(result.state);
+        result.result.is_success()
+    }
+
+    fn transact<C: SolCall>(
+        &mut self,
+        caller: Address,
+        contract: Address,
+        call: &C,
+    ) -> ResultAndState {
+        let environment = self.environment.clone();
+        let mut evm = EthEvmFactory::default().create_evm(&mut self.database, environment);
+        let input = call.abi_encode().into();
+        evm.transact_system_call(caller, contract, input).expect("the state is in memory")
+    }
+}
+
+fn environment(chain: &ChainSpec, block: &RecoveredBlock) -> EvmEnv {
+    let params = chain.blob_params_at(block.header.timestamp);
+    EvmEnv::for_eth_block(&block.header, chain, chain.chain_id(), params)
 }
 
 /// The root of a complete state.

@@ -11,7 +11,7 @@ use crate::reference::{Place, Step, execute, truly_signed};
 
 const SEED: u64 = 7;
 
-fn run(workload: Workload, count: usize) -> Vec<Step> {
+pub(crate) fn run(workload: Workload, count: usize) -> Vec<Step> {
     let generated = generate(workload, Size::Transactions(count), SEED);
     assert_eq!(generated.block.transactions.len(), count);
     let (output, steps) =
@@ -30,7 +30,7 @@ fn writers(steps: &[Step]) -> BTreeMap<Place, usize> {
     writers
 }
 
-fn most_written(workload: Workload, count: usize) -> Vec<usize> {
+pub(crate) fn most_written(workload: Workload, count: usize) -> Vec<usize> {
     let mut counts: Vec<_> = writers(&run(workload, count)).into_values().collect();
     counts.sort_unstable_by(|left, right| right.cmp(left));
     counts
