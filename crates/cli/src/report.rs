@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use warpline_engine::{Engine, EngineConfig, Ethereum};
 use warpline_replay::{BlockInput, Input, Inputs};
 use warpline_savings::{
-    BlockAnalysis, BlockRecord, CorePrice, Market,
+    BlockAnalysis, BlockRecord, CorePrice, Market, Variant,
     report::{Names, Report, Settings},
 };
 use warpline_workloads::{Size, Workload, generate};
@@ -41,6 +41,9 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         let engine = session.engines[0].clone();
         for input in embedded::blocks(&engine)? {
             session.block(&input)?;
+        }
+        for workload in Workload::FIELDS {
+            session.workload(workload, args.txs)?;
         }
     }
     if !args.inputs.is_empty() {
@@ -134,6 +137,7 @@ impl Session {
         };
         let subject = Subject {
             source: input.origin.to_string(),
+            variant: None,
             fork: input.fork_name(),
             block: &input.block,
             state: &input.parent,
@@ -150,8 +154,15 @@ impl Session {
         let engines: Vec<_> =
             self.engines.iter().map(|engine| engine.with_vm(vm.clone())).collect();
         let output = engines[0].execute_reference(&generated.block, &generated.state)?;
+        let variant = match (workload, workload.name().rsplit_once('-')) {
+            (Workload::Field(..), Some((job, form))) => {
+                Some(Variant { job: job.to_owned(), form: form.to_owned() })
+            }
+            _ => None,
+        };
         let subject = Subject {
             source: workload.to_string(),
+            variant,
             fork: workload.name(),
             block: &generated.block,
             state: &generated.state,

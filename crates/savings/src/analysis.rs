@@ -43,7 +43,9 @@ pub struct CoresAnalysis {
     pub in_order: Duration,
     /// What the engine's way to schedule takes, as far as it is modelled.
     pub simulated: Duration,
-    /// The time that this spends in vain.
+    /// What it would take if no execution counted that began before one it needs had ended.
+    pub simulated_whole: Duration,
+    /// The time that the engine's way spends in vain.
     pub wasted: Duration,
 }
 
@@ -60,11 +62,13 @@ impl<'r> BlockAnalysis<'r> {
         let critical = timeline.critical_path(Granularity::Transactions);
         let critical_of_segments = timeline.critical_path(Granularity::Segments);
         let cores = CORES.map(|cores| {
-            let simulated = simulate(&timeline, &record.calls, cores, Granularity::Transactions);
+            let of = |granularity| simulate(&timeline, &record.calls, cores, granularity);
+            let simulated = of(Granularity::Segments);
             CoresAnalysis {
                 cores,
                 in_order: timeline.in_order(cores).makespan,
                 simulated: simulated.makespan,
+                simulated_whole: of(Granularity::Transactions).makespan,
                 wasted: simulated.wasted(),
             }
         });
@@ -93,7 +97,7 @@ impl<'r> BlockAnalysis<'r> {
 
     /// What the engine's way to schedule does on `cores`.
     pub fn simulated(&self, cores: usize) -> Schedule {
-        simulate(&self.timeline(), &self.record.calls, cores, Granularity::Transactions)
+        simulate(&self.timeline(), &self.record.calls, cores, Granularity::Segments)
     }
 
     /// What was measured with that many threads.

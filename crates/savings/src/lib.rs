@@ -21,6 +21,6 @@ pub use conflicts::{Cause, Conflict, conflicts, without};
 pub use cost::{BadPrice, CorePrice, core_seconds_per_gigagas};
 pub use dependencies::{Dependencies, Location, Need, Notion};
 pub use fees::{FeePoint, Market, capacity, speedup_at_worst};
-pub use record::{BlockRecord, Measured, Sample, median_traces};
+pub use record::{BlockRecord, Measured, Sample, Variant, median_traces};
 pub use simulation::{Call, simulate};
 pub use timeline::{CriticalPath, Granularity, Schedule, Span, Timeline};

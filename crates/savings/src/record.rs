@@ -14,6 +14,8 @@ pub struct BlockRecord {
     pub number: u64,
     /// Where it comes from.
     pub source: String,
+    /// What it shows, where it is one of several that do the same job.
+    pub variant: Option<Variant>,
     /// The fork whose rules it follows.
     pub fork: String,
     /// Gas used.
@@ -32,6 +34,15 @@ pub struct BlockRecord {
     pub sequential: Sample,
     /// In parallel, by the number of threads.
     pub parallel: Vec<Measured>,
+}
+
+/// One of several ways to do the same job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The job.
+    pub job: String,
+    /// The way.
+    pub form: String,
 }
 
 /// How long an execution took: the median of several.

@@ -4,8 +4,9 @@
 //! block order and execute them on what is there; one that certainly needs an earlier one, because
 //! that has the same sender, waits for it; one that saw something of another that had not ended is
 //! executed again, once it has; and calls of a function that were executed in vain before wait for each
-//! other from then on. There is no price for publishing, validating and committing, and none for caches
-//! and memory that cores share. So what is measured lies below.
+//! other from then on, before they begin or, between segments, before they look. There is no price for
+//! publishing, validating and committing, and none for caches and memory that cores share. So what is
+//! measured lies below.
 
 use std::{
     cmp::Reverse,
@@ -39,7 +40,8 @@ impl Call {
 
 /// Simulates the execution of the block of `timeline`, which consists of `calls`, on `cores`.
 /// `granularity` says whether an execution that began before one it needs ended can count, if it did
-/// not look before that.
+/// not look before that, which is how the engine does it: then spans can be longer than what they
+/// execute, because a worker waits within.
 ///
 /// # Panics
 /// If there are no cores, or not one call for each transaction.
@@ -60,7 +62,10 @@ enum State {
     /// Nobody has executed it, or it has to be executed again.
     Open,
     /// A worker has it.
-    Running,
+    Running {
+        /// When it will end.
+        end: Duration,
+    },
     /// Its last execution has ended.
     Ended {
         /// When that began.
@@ -76,6 +81,9 @@ struct Simulation<'a> {
     granularity: Granularity,
     needed_by: Vec<Vec<usize>>,
     states: Vec<State>,
+    /// For each transaction the pauses of its last execution: how far it was then, and for how long it
+    /// had been waiting afterwards.
+    pauses: Vec<Vec<(Duration, Duration)>>,
     /// For each transaction those that wait until it ends.
     waiting: Vec<Vec<usize>>,
     /// The next transaction in block order.
@@ -104,6 +112,7 @@ impl<'a> Simulation<'a> {
             granularity,
             needed_by: timeline.needed_by(),
             states: vec![State::Open; count],
+            pauses: vec![Vec::new(); count],
             waiting: vec![Vec::new(); count],
             next: 0,
             again: BTreeSet::new(),
@@ -121,8 +130,7 @@ impl<'a> Simulation<'a> {
                 && let Some(tx) = self.choose()
             {
                 self.idle.pop();
-                self.states[tx] = State::Running;
-                self.running.push(Reverse((self.now + self.timeline.times[tx], tx, worker)));
+                self.start(tx, worker);
             }
             let Some(Reverse((now, ..))) = self.running.peek() else { break };
             self.now = *now;
@@ -162,21 +170,64 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// The last transaction that has not ended and that this one is known to need.
-    fn known_obstacle(&self, tx: usize) -> Option<usize> {
-        let call = &self.calls[tx];
-        let is_known = |need: &&Need| {
-            let other = &self.calls[need.on];
-            let same_sender = match need.location {
-                Location::Account(address) | Location::Balance(address) => address == call.sender,
-                Location::Slot(..) => false,
+    /// A worker begins to execute `tx`.
+    fn start(&mut self, tx: usize, worker: usize) {
+        let mut pauses = Vec::new();
+        let mut waited = Duration::ZERO;
+        if self.granularity == Granularity::Segments {
+            let mut looks: Vec<(Duration, Duration)> = Vec::new();
+            for need in self.timeline.dependencies.needs(tx) {
+                if let State::Running { end } = self.states[need.on]
+                    && self.is_known(tx, need)
+                {
+                    looks.push((need.at.time.min(self.timeline.times[tx]), end));
+                }
+            }
+            looks.sort_unstable();
+            for (at, end) in looks {
+                waited += end.saturating_sub(self.now + at + waited);
+                pauses.push((at, waited));
+            }
+        }
+        let end = self.now + self.timeline.times[tx] + waited;
+        self.pauses[tx] = pauses;
+        self.states[tx] = State::Running { end };
+        self.running.push(Reverse((end, tx, worker)));
+        if self.granularity == Granularity::Segments {
+            // Who can wait within may begin.
+            let waiting = std::mem::take(&mut self.waiting[tx]);
+            let known = |later: &usize| {
+                let mut needs = self.timeline.dependencies.needs(*later).iter();
+                needs.any(|need| need.on == tx && self.is_known(*later, need))
             };
-            let same_class = call.has_input && call.class() == other.class();
-            same_sender || (same_class && self.classes.contains(&call.class()))
+            let (may_begin, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(known);
+            self.waiting[tx] = left;
+            self.again.extend(may_begin);
+        }
+    }
+
+    /// Whether the transaction at `tx` can be known to need that, before it looks.
+    fn is_known(&self, tx: usize, need: &Need) -> bool {
+        let (call, other) = (&self.calls[tx], &self.calls[need.on]);
+        let same_sender = match need.location {
+            Location::Account(address) | Location::Balance(address) => address == call.sender,
+            Location::Slot(..) => false,
+        };
+        let same_class = call.has_input && call.class() == other.class();
+        same_sender || (same_class && self.classes.contains(&call.class()))
+    }
+
+    /// The last transaction that this one is known to need and that has not ended, or not begun if it
+    /// suffices to wait for it within.
+    fn known_obstacle(&self, tx: usize) -> Option<usize> {
+        let stands_in_the_way = |need: &&Need| match self.states[need.on] {
+            State::Open => true,
+            State::Running { .. } => self.granularity == Granularity::Transactions,
+            State::Ended { .. } => false,
         };
         let needs = self.timeline.dependencies.needs(tx).iter().rev();
-        let mut open = needs.filter(|need| !self.has_ended(need.on));
-        open.find(is_known).map(|need| need.on)
+        let mut open = needs.filter(stands_in_the_way);
+        open.find(|need| self.is_known(tx, need)).map(|need| need.on)
     }
 
     fn has_ended(&self, tx: usize) -> bool {
@@ -185,7 +236,8 @@ impl<'a> Simulation<'a> {
 
     /// The execution of `tx` ends.
     fn end(&mut self, transaction: usize, worker: usize) {
-        let (end, start) = (self.now, self.now - self.timeline.times[transaction]);
+        let waited = self.pauses[transaction].last().map_or(Duration::ZERO, |(_, waited)| *waited);
+        let (end, start) = (self.now, self.now - self.timeline.times[transaction] - waited);
         let span = Span { worker, transaction, start, end, counts: false };
         self.schedule.spans.push(span);
         self.states[transaction] = State::Ended { start, end };
@@ -214,12 +266,16 @@ impl<'a> Simulation<'a> {
         let State::Ended { start, .. } = self.states[tx] else { return None };
         let looked = |need: &Need| match self.granularity {
             Granularity::Transactions => start,
-            Granularity::Segments => start + need.at.time.min(self.timeline.times[tx]),
+            Granularity::Segments => {
+                let at = need.at.time.min(self.timeline.times[tx]);
+                let waits = self.pauses[tx].iter().take_while(|(paused_at, _)| *paused_at <= at);
+                start + at + waits.last().map_or(Duration::ZERO, |(_, waited)| *waited)
+            }
         };
         let needs = self.timeline.dependencies.needs(tx).iter().rev();
         let mut missed = needs.filter(|need| match self.states[need.on] {
             State::Ended { end, .. } => looked(need) < end,
-            State::Open | State::Running => true,
+            State::Open | State::Running { .. } => true,
         });
         missed.next().map(|need| need.on)
     }

@@ -67,7 +67,8 @@ fn check(schedule: &Schedule, block: &Block, cores: usize, granularity: Granular
     spans.sort_by_key(|span| (span.start, span.end));
     for span in spans {
         assert!(until[span.worker] <= span.start);
-        assert_eq!(span.end - span.start, block.times[span.transaction]);
+        let waited = (span.end - span.start).checked_sub(block.times[span.transaction]).unwrap();
+        assert!(waited.is_zero() || granularity == Granularity::Segments);
         until[span.worker] = span.end;
         if span.counts {
             assert!(final_spans[span.transaction].replace(span).is_none(), "one counts");
@@ -81,7 +82,12 @@ fn check(schedule: &Schedule, block: &Block, cores: usize, granularity: Granular
                 Granularity::Transactions => Duration::ZERO,
                 Granularity::Segments => need.at.time.min(block.times[tx]),
             };
-            assert!(final_spans[need.on].unwrap().end <= span.start + before);
+            let left = block.times[tx] - before;
+            let end = final_spans[need.on].unwrap().end;
+            match granularity {
+                Granularity::Transactions => assert!(end <= span.start),
+                Granularity::Segments => assert!(end + left <= span.end),
+            }
         }
     }
 }
@@ -125,7 +131,10 @@ proptest! {
                 prop_assert!(schedule.makespan >= critical);
                 let done: Duration =
                     schedule.spans.iter().map(|span| span.end - span.start).sum();
-                prop_assert_eq!(done, timeline.total() + schedule.wasted());
+                prop_assert!(done >= timeline.total() + schedule.wasted());
+                if granularity == Granularity::Transactions {
+                    prop_assert_eq!(done, timeline.total() + schedule.wasted());
+                }
             }
             let alone = simulate(&timeline, &block.calls, 1, granularity);
             prop_assert_eq!(alone.makespan, timeline.total());
@@ -191,12 +200,20 @@ fn a_class_that_conflicted_waits_from_then_on() {
     let schedule = simulate(&timeline, &calls, 4, Granularity::Transactions);
     assert_eq!(schedule.makespan, Duration::from_millis(80), "the first four begin at once");
     assert_eq!(schedule.wasted(), Duration::from_millis(30));
+    // Those that look after nine tenths of their time wait there.
+    let on =
+        (0_usize..8).map(|tx| tx.checked_sub(1).map(|on| need(on, 9_000)).into_iter().collect());
+    let late = Dependencies::from_needs(on.collect());
+    let schedule = simulate(&Timeline::new(&times, &late), &calls, 4, Granularity::Segments);
+    let whole = simulate(&Timeline::new(&times, &late), &calls, 4, Granularity::Transactions);
+    assert_eq!(whole.makespan, Duration::from_millis(80));
+    assert!(schedule.makespan <= Duration::from_millis(40), "{:?}", schedule.makespan);
     let of_one_sender: Vec<_> = (0..8).map(|_| Call { has_input: false, ..call(1, 1) }).collect();
     let sender = |on: &[Need]| -> Vec<Need> {
         let location = Location::Account(Address::repeat_byte(1));
         on.iter().map(|need| Need { location, ..*need }).collect()
     };
-    let known = Dependencies::from_needs((0..8).map(|tx| sender(on.needs(tx))).collect());
+    let known = Dependencies::from_needs((0..8).map(|tx| sender(late.needs(tx))).collect());
     let timeline = Timeline::new(&times, &known);
     let schedule = simulate(&timeline, &of_one_sender, 4, Granularity::Transactions);
     assert_eq!(schedule.wasted(), Duration::ZERO, "the nonce is known beforehand");

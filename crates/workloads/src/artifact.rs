@@ -25,11 +25,29 @@ pub struct Artifact {
     pub bytecode: Bytes,
     /// The code at its address once deployed.
     pub deployed_bytecode: Bytes,
+    abi: Vec<AbiEntry>,
     /// Every state variable in order of declaration.
     pub storage_layout: Vec<Variable>,
     /// Keccak-256 of [`deployed_bytecode`](Self::deployed_bytecode).
     #[serde(skip)]
     pub code_hash: B256,
+}
+
+/// A function, event or error of a contract, as far as it matters here.
+#[derive(Clone, Debug, Deserialize)]
+struct AbiEntry {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    inputs: Vec<AbiInput>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct AbiInput {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 /// A state variable of a contract.
@@ -81,7 +99,17 @@ pub fn of(field: Field, form: Form) -> &'static Artifact {
 impl Artifact {
     /// All of them.
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        [&*TOKEN, &*POOL, &*COLLECTIBLE].into_iter()
+        let of_fields = FIELDS.iter().flatten().map(|artifact| &**artifact);
+        [&*TOKEN, &*POOL, &*COLLECTIBLE].into_iter().chain(of_fields)
+    }
+
+    /// The signatures of its functions, such as `transfer(address,uint256)`.
+    pub fn signatures(&self) -> impl Iterator<Item = String> {
+        let functions = self.abi.iter().filter(|entry| entry.kind == "function");
+        functions.map(|function| {
+            let inputs: Vec<_> = function.inputs.iter().map(|input| &*input.kind).collect();
+            format!("{}({})", function.name, inputs.join(","))
+        })
     }
 
     /// # Panics

@@ -80,6 +80,8 @@ struct Builder {
     gas_limit: u64,
     /// The time of the block before, in seconds since 1970.
     parent_time: u64,
+    /// The contract of the field that the block is of.
+    registry: Address,
 }
 
 impl Builder {
@@ -95,6 +97,7 @@ impl Builder {
             transactions: Vec::with_capacity(count),
             gas_limit: 0,
             parent_time: genesis_header(0).timestamp,
+            registry: Address::ZERO,
         }
     }
 

@@ -16,6 +16,9 @@ pub(super) fn add<S: StateSource>(names: &mut Names, record: &BlockRecord, state
         let Some(artifact) = known else { continue };
         let place = address.to_string();
         names.name_contract(address, format!("{} {}…", artifact.contract, &place[..6]));
+        for signature in artifact.signatures() {
+            names.name_function(&signature);
+        }
         for variable in &artifact.storage_layout {
             names.name_slot(address, U256::from(variable.slot), variable.label.clone());
         }

@@ -8,7 +8,7 @@ use warpline_engine::{
     Activity, ActivityLog, Engine, Ethereum, ExecuteOptions, ExecutionError, Strategy,
 };
 use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
-use warpline_savings::{BlockRecord, Call, Measured, Sample, median_traces};
+use warpline_savings::{BlockRecord, Call, Measured, Sample, Variant, median_traces};
 
 use crate::measure::{MAX_RUNS, SIDE, median};
 
@@ -18,6 +18,7 @@ const WATCHED: usize = 3;
 /// A block, and where it comes from.
 pub(crate) struct Subject<'a, S> {
     pub(crate) source: String,
+    pub(crate) variant: Option<Variant>,
     pub(crate) fork: &'static str,
     pub(crate) block: &'a RecoveredBlock,
     pub(crate) state: &'a S,
@@ -59,6 +60,7 @@ where
     Ok(BlockRecord {
         number: header.number,
         source: subject.source.clone(),
+        variant: subject.variant.clone(),
         fork: subject.fork.to_owned(),
         gas_used: expected.gas_used,
         gas_limit: header.gas_limit,

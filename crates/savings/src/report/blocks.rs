@@ -12,6 +12,12 @@ pub struct BlockRow {
     pub number: u64,
     /// Where it comes from.
     pub source: String,
+    /// The job that it does, where others do the same in other ways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The way it does that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
     /// The fork whose rules it follows.
     pub fork: String,
     /// How many transactions it has.
@@ -92,6 +98,8 @@ impl BlockRow {
         Self {
             number: record.number,
             source: record.source.clone(),
+            job: record.variant.as_ref().map(|variant| variant.job.clone()),
+            form: record.variant.as_ref().map(|variant| variant.form.clone()),
             fork: record.fork.clone(),
             transactions: record.traces.len(),
             gas: record.gas_used,

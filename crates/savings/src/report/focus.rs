@@ -68,26 +68,17 @@ pub struct Step {
     pub ms_before: f64,
 }
 
-/// Shorter blocks are shown only if there is no longer one.
-const LONG_MS: f64 = 1.0;
-
-/// The block that allows least, and the one that takes longest of those that were executed in parallel.
+/// The block with the longest critical path, and the longest block of the others that were executed in
+/// parallel.
 pub(super) fn of(analyses: &[BlockAnalysis<'_>], names: &Names) -> Vec<Focus> {
-    let bound = |block: &BlockAnalysis<'_>| ratio(ms(block.total()), ms(block.critical.length));
-    let candidates = |long: bool| {
-        let fit = move |block: &&BlockAnalysis<'_>| {
-            block.times.len() > 1 && (!long || ms(block.total()) >= LONG_MS)
-        };
-        analyses.iter().filter(fit)
-    };
-    let least = |long| candidates(long).min_by(|one, other| bound(one).total_cmp(&bound(other)));
-    let Some(worst) = least(true).or_else(|| least(false)) else { return Vec::new() };
+    let several = analyses.iter().filter(|block| block.times.len() > 1);
+    let Some(worst) = several.max_by_key(|block| block.critical.length) else { return Vec::new() };
     let in_parallel = |block: &&BlockAnalysis<'_>| {
-        block.record.number != worst.record.number
+        !std::ptr::eq(*block, worst)
             && block.record.parallel.iter().any(|measured| !measured.activities.is_empty())
     };
     let longest = analyses.iter().filter(in_parallel).max_by_key(|block| block.total());
-    let worst = Focus::new(worst, "the one whose transactions allow least", names);
+    let worst = Focus::new(worst, "the one with the longest critical path", names);
     let longest = longest.map(|block| {
         Focus::new(block, "the longest of the others that were executed in parallel", names)
     });

@@ -24,6 +24,7 @@ impl Report {
             (sections::headline(self))
             (sections::speedups(totals)?)
             (sections::distribution(self)?)
+            (sections::forms(self))
             (sections::conflicts(self)?)
             @for focus in &self.focus { (focus::section(focus)?) }
             (sections::wasted(totals)?)

@@ -105,7 +105,9 @@ impl Names {
     pub fn location(&self, location: Location) -> String {
         match location {
             Location::Balance(address) => format!("balance of {}", self.contract(address)),
-            Location::Account(address) => format!("nonce or code of {}", self.contract(address)),
+            Location::Account(address) => {
+                format!("account {} (nonce or code)", self.contract(address))
+            }
             Location::Slot(address, slot) => {
                 format!("{} {}", self.contract(address), self.slot(address, slot))
             }

@@ -30,6 +30,8 @@ pub struct Totals {
     pub price_core_hour: f64,
     /// By how much any number of cores is quicker at most, transactions being executed whole.
     pub bound: f64,
+    /// The geometric mean of that over blocks.
+    pub bound_geomean: f64,
     /// As [`bound`](Self::bound), if to meet an account is to depend on its balance.
     pub bound_by_accounts: f64,
     /// As [`bound`](Self::bound), if transactions could be stopped where they look at what others
@@ -50,6 +52,8 @@ pub struct CoresRow {
     pub in_order: f64,
     /// As the engine schedules, without overhead.
     pub simulated: f64,
+    /// The same, if transactions were executed whole.
+    pub simulated_whole: f64,
     /// The share of the time of executions that these would be in vain.
     pub simulated_wasted: f64,
 }
@@ -115,6 +119,7 @@ impl Totals {
                 cores: *cores,
                 in_order: bound(&|block| block.cores[at].in_order),
                 simulated: ratio(total, ms(simulated)),
+                simulated_whole: bound(&|block| block.cores[at].simulated_whole),
                 simulated_wasted: wasted / (total + wasted).max(f64::MIN_POSITIVE),
             }
         });
@@ -131,6 +136,9 @@ impl Totals {
             currency: price.currency.clone(),
             price_core_hour: price.per_core_hour,
             bound: bound(&|block| block.critical.length),
+            bound_geomean: geometric_mean(
+                analyses.iter().map(|block| ratio(ms(block.total()), ms(block.critical.length))),
+            ),
             bound_by_accounts: bound(&|block| block.critical_by_accounts.length),
             bound_of_segments: bound(&|block| block.critical_of_segments.length),
             cores: cores.collect(),
@@ -172,15 +180,12 @@ impl MeasuredRow {
             speedups.push(ratio(ms(record.sequential.took), ms(measured.sample.took)));
         }
         let core_s_per_ggas = core_seconds_per_gigagas(core_time, gas);
-        #[expect(clippy::cast_precision_loss, reason = "there are not so many blocks")]
-        let mean_log =
-            speedups.iter().map(|it| it.ln()).sum::<f64>() / speedups.len().max(1) as f64;
         Self {
             threads,
             parallel_ms: ms(parallel),
             core_ms: ms(core_time),
             speedup: ratio(ms(sequential), ms(parallel)),
-            speedup_geomean: mean_log.exp(),
+            speedup_geomean: geometric_mean(speedups.iter().copied()),
             speedup_min: speedups.iter().copied().reduce(f64::min).unwrap_or(1.0),
             speedup_max: speedups.iter().copied().reduce(f64::max).unwrap_or(1.0),
             slower: speedups.iter().filter(|speedup| **speedup < 0.98).count(),
@@ -204,4 +209,10 @@ impl Wasted {
         self.ms += ms(time);
         self.of_ms += ms(all.sum());
     }
+}
+
+/// The mean that a factor and its inverse cancel out in; 1 of nothing.
+fn geometric_mean(factors: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = factors.fold((0.0, 0.0), |(sum, count), it| (sum + it.ln(), count + 1.0));
+    if count > 0.0 { f64::exp(sum / count) } else { 1.0 }
 }

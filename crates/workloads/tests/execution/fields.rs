@@ -185,11 +185,11 @@ fn the_same_users_call_the_same_functions_whichever_form_it_is() {
             let block =
                 generate(Workload::Field(field, form), Size::Transactions(COUNT), SEED).block;
             let call = |tx: &Recovered<Transaction>| {
-                (tx.signer(), tx.nonce(), tx.to(), tx.input()[..4].to_vec(), tx.input().len())
+                (tx.signer(), tx.nonce(), tx.input()[..4].to_vec(), tx.input().len())
             };
             block.transactions.iter().map(call).collect::<Vec<_>>()
         });
-        assert_eq!(calls[0], calls[1], "{field:?}");
+        assert!(calls[0] == calls[1], "{field:?}: other calls");
         let senders: BTreeSet<_> = calls[0].iter().map(|call| call.0).collect();
         assert!(senders.len() > COUNT * 6 / 10, "{field:?}: {} senders", senders.len());
     }

@@ -62,7 +62,7 @@ fn path(focus: &Focus) -> Markup {
     let more = focus.critical_path.len().saturating_sub(LISTED);
     html! {
         div.wide { table {
-            thead { tr { th { "transaction" } th { "call" } th { "gas" } th { "ms" } th { "needs of the one before" }
+            thead { tr { th { "transaction" } th.text { "call" } th { "gas" } th { "ms" } th.text { "needs of the one before" }
                 th { "looks after" } } }
             tbody { @for step in focus.critical_path.iter().take(LISTED) {
                 tr {

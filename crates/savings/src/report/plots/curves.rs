@@ -52,10 +52,10 @@ pub(in crate::report) fn speedups(totals: &Totals) -> Result<String, PlotError> 
             start().chain(row(|row| row.in_order)),
             GREEN.stroke_width(2),
         ))?;
-        chart.draw_series(LineSeries::new(
-            start().chain(row(|row| row.simulated)),
-            ORANGE.stroke_width(2),
-        ))?;
+        let whole = start().chain(row(|row| row.simulated_whole));
+        chart.draw_series(LineSeries::new(whole, ORANGE.mix(0.4).stroke_width(2)))?;
+        let simulated = start().chain(row(|row| row.simulated));
+        chart.draw_series(LineSeries::new(simulated, ORANGE.stroke_width(2)))?;
         let points = totals.measured.iter().map(|row| (row.threads as f64, row.speedup));
         chart.draw_series(points.map(|point| Circle::new(point, 5, BLUE.filled())))?;
         Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())

@@ -48,7 +48,7 @@ impl Builder {
         }
         let state = ConsentState {
             form,
-            address: self.registry(),
+            address: self.registry,
             times: [self.parent_time, ward.until],
             consents: ward.before,
             staff: ward.staff.into_iter().collect(),

@@ -54,7 +54,7 @@ impl Builder {
     /// A game in which there is as much to put on sale, and to buy, as a block could use.
     fn stocked(&mut self, form: Form, count: usize) -> Market {
         let sellers = Skewed::new(2 * count);
-        let mut state = GameState::new(form, self.registry());
+        let mut state = GameState::new(form, self.registry);
         let (mut unlisted, mut listed) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let owner = self.any_user(count);

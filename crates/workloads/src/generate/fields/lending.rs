@@ -40,7 +40,7 @@ impl Builder {
                 Kind::Repay => self.call(user, &Lending::repayCall { amount }),
             }
         }
-        let (address, updated_at) = (self.registry(), self.parent_time - SINCE);
+        let (address, updated_at) = (self.registry, self.parent_time - SINCE);
         LendingState { form, address, updated_at, users }.install(&mut self.state);
     }
 }

@@ -26,7 +26,7 @@ const FRESH: u64 = 8;
 impl Builder {
     pub(super) fn remittance(&mut self, form: Form, count: usize) {
         let agents = Skewed::new(AGENTS);
-        let mut state = RemittanceState::new(form, self.registry(), self.parent_time);
+        let mut state = RemittanceState::new(form, self.registry, self.parent_time);
         let mut waiting: Vec<(U256, Address)> = Vec::with_capacity(count);
         for _ in 0..count {
             let order = self.order(&agents, count);

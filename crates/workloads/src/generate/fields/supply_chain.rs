@@ -35,7 +35,7 @@ struct Goods {
 
 impl Builder {
     pub(super) fn supply_chain(&mut self, form: Form, count: usize) {
-        let mut state = SupplyChainState::new(form, self.registry(), self.parent_time);
+        let mut state = SupplyChainState::new(form, self.registry, self.parent_time);
         let mut goods = Goods { lots: Vec::new(), popularity: Skewed::new(count) };
         for _ in 0..count {
             let maker = self.any_user(count);
