@@ -76,6 +76,11 @@ pub(crate) struct BlockRow {
 }
 
 impl BlockRow {
+    /// Whether all ways that were taken came to the same, and that is what the header says.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.verified && self.identical != Some(false)
+    }
+
     /// The time of the faster way to execute the block one transaction after the other, where it was
     /// executed both ways.
     pub(crate) fn one_after_the_other_ms(&self) -> Option<f64> {

@@ -13,8 +13,10 @@ use bounds::Bounds;
 
 use crate::{
     FAILURE, SUCCESS, UNUSABLE,
-    args::{ReplayArgs, list},
+    args::{PriceArgs, ReplayArgs, list},
     json::{BlockRow, EngineInfo, ReplayReport, Target, TestFailure, Tests, Unusable},
+    report,
+    report::Prices,
     table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, failed_case, megagas, millis},
 };
 
@@ -39,7 +41,12 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
             }
         }
     }
-    session.finish(target)
+    let written = session.report.take();
+    let code = session.finish(target)?;
+    if let Some((report, files)) = written {
+        report.finish(files, Prices::new(&PriceArgs::default())?)?;
+    }
+    Ok(code)
 }
 
 /// A replay under way.
@@ -52,6 +59,8 @@ struct Session<'a> {
     rows: Vec<BlockRow>,
     tests: Option<Tests>,
     unusable: Vec<Unusable>,
+    /// What becomes the page, and where it goes.
+    report: Option<(report::Session, report::Files)>,
 }
 
 impl<'a> Session<'a> {
@@ -61,7 +70,13 @@ impl<'a> Session<'a> {
         let progress = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
             "{spinner} {pos} blocks in {elapsed}, {per_sec}  {wide_msg}",
         )?);
+        let report = args.report.as_deref().map(|path| {
+            let threads = u16::try_from(engine.threads())?;
+            let session = report::Session::new(&[threads], args.repeat.max(3), false)?;
+            anyhow::Ok((session, report::Files::create(path)?))
+        });
         Ok(Self {
+            report: report.transpose()?,
             args,
             bounds,
             engine,
@@ -80,7 +95,7 @@ impl<'a> Session<'a> {
 
     fn has_failed(&self) -> bool {
         let failed_tests = self.tests.as_ref().is_some_and(|tests| tests.failed > 0);
-        let last = self.rows.iter().any(|row| row.identical == Some(false) || !row.verified);
+        let last = self.rows.iter().any(|row| !row.is_sound());
         failed_tests || last || !self.unusable.is_empty()
     }
 
@@ -127,14 +142,18 @@ impl<'a> Session<'a> {
         let engine = self.engine.with_vm(Ethereum::new(input.chain.clone()));
         let row = execute::verified_row(&engine, input, self.args);
         self.print_row(&row)?;
+        if let Some((report, _)) = &mut self.report
+            && row.is_sound()
+        {
+            report.block(input)?;
+        }
         self.progress.inc(1);
         self.rows.push(row);
         Ok(())
     }
 
     fn print_row(&self, row: &BlockRow) -> anyhow::Result<()> {
-        let sound = row.verified && row.identical != Some(false);
-        let style = if sound { GOOD } else { BAD };
+        let style = if row.is_sound() { GOOD } else { BAD };
         let proof = row.proof.as_deref().unwrap_or("none");
         let remark = match (&row.error, &row.proof_limit) {
             (Some(error), _) => format!("  {}", Styled(BAD, error)),

@@ -30,9 +30,9 @@ use record::Subject;
 
 /// Runs the command and returns the exit status.
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
-    let mut session = Session::new(&args.threads, args.repeat)?;
-    let files = Files::create(&args.out)?;
+    let mut session = Session::new(&args.threads, args.repeat, true)?;
     let prices = Prices::new(&args.price)?;
+    let files = Files::create(&args.out)?;
     session.heading()?;
     for workload in &args.workloads {
         session.workload(*workload, args.txs)?;
@@ -51,7 +51,14 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
             session.input(input)?;
         }
     }
-    session.finish(files, prices)
+    let (failed, unusable) = (session.failed, session.unusable);
+    let nothing = !session.finish(files, prices)?;
+    Ok(match (failed, unusable) {
+        (0, 0) if nothing => bail!("nothing to report on: no blocks were found"),
+        (0, 0) => SUCCESS,
+        (0, _) => UNUSABLE,
+        _ => FAILURE,
+    })
 }
 
 /// A report under way.
@@ -67,8 +74,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A report on so many threads each; none for as many as there are cores.
-    pub(crate) fn new(threads: &[u16], repeat: u32) -> anyhow::Result<Self> {
+    /// A report on so many threads each; none for as many as there are cores. Tells of each block, or
+    /// only of what was written.
+    pub(crate) fn new(threads: &[u16], repeat: u32, tells: bool) -> anyhow::Result<Self> {
         let mut threads: Vec<usize> = threads.iter().map(|threads| usize::from(*threads)).collect();
         if threads.is_empty() {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -85,7 +93,7 @@ impl Session {
         Ok(Self {
             engines: threads.into_iter().map(engine).collect::<anyhow::Result<_>>()?,
             repeat,
-            printer: Printer::new(true),
+            printer: Printer::new(tells),
             progress,
             records: Vec::new(),
             names: Names::default(),
@@ -126,7 +134,7 @@ impl Session {
     }
 
     /// Verifies and measures a block.
-    fn block(&mut self, input: &BlockInput) -> anyhow::Result<()> {
+    pub(crate) fn block(&mut self, input: &BlockInput) -> anyhow::Result<()> {
         self.progress.set_message(input.origin.to_string());
         let vm = Ethereum::new(input.chain.clone());
         let engines: Vec<_> =
@@ -211,15 +219,13 @@ impl Session {
         Ok(self.print(format_args!("{} {origin}: {error}", Styled(BAD, "failed")))?)
     }
 
-    /// Analyses what was measured, writes the report and returns the exit status.
-    fn finish(self, files: Files, prices: Prices) -> anyhow::Result<u8> {
+    /// Analyses what was measured and writes the report. Returns whether there was anything to report
+    /// on.
+    pub(crate) fn finish(self, files: Files, prices: Prices) -> anyhow::Result<bool> {
         self.progress.set_message("analysing");
         if self.records.is_empty() {
             self.progress.finish_and_clear();
-            if self.failed > 0 {
-                return Ok(FAILURE);
-            }
-            bail!("nothing to report on: no blocks were found");
+            return Ok(false);
         }
         let analyses: Vec<_> = self.records.iter().map(BlockAnalysis::new).collect();
         let newest = self.records.iter().max_by_key(|record| record.number);
@@ -246,11 +252,7 @@ impl Session {
         for path in written {
             self.printer.line(format_args!("{} {}", Styled(GOOD, "wrote"), path.display()))?;
         }
-        Ok(match (self.failed, self.unusable) {
-            (0, 0) => SUCCESS,
-            (0, _) => UNUSABLE,
-            _ => FAILURE,
-        })
+        Ok(true)
     }
 }
 

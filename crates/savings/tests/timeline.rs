@@ -1,5 +1,7 @@
 //! What must hold for any dependencies and times.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::time::Duration;
 
 use alloy_primitives::{Address, U256};

@@ -1,5 +1,7 @@
 //! Dependencies of generated blocks, of which it is known what they are.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::time::Duration;
 
 use alloy_consensus::Transaction as _;

@@ -11,6 +11,7 @@ mod fixtures;
 mod fuzz;
 mod inputs;
 mod replay;
+mod report;
 mod sample;
 mod shared;
 mod surface;
