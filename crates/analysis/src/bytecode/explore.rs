@@ -186,9 +186,10 @@ impl Explorer<'_, '_> {
                 break Flow::To(pc);
             }
             self.explored.steps += 1;
+            let opcode = machine.code.byte(pc as usize);
             let flow = machine.step(pc);
-            pc += 1 + u32::try_from(opcode::immediate(machine.code.byte(pc as usize))).unwrap_or(0);
-            if flow != Flow::On || machine.code.byte(pc as usize - 1) == opcode::JUMPI {
+            pc += 1 + u32::try_from(opcode::immediate(opcode)).unwrap_or(0);
+            if flow != Flow::On || opcode == opcode::JUMPI {
                 break flow;
             }
         };
@@ -257,7 +258,7 @@ impl Explorer<'_, '_> {
                     self.fresh += 1;
                     meeting.moment = self.fresh;
                 }
-                let wider = widened.join(&state, &self.explored.terms, meeting.moment);
+                let wider = widened.join(&state, &mut self.explored.terms, meeting.moment);
                 if wider == **widened {
                     return Some(*node);
                 }

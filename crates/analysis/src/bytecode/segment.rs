@@ -88,7 +88,7 @@ fn openers(
 
 fn block_of<'c>(code: &'c Code<'_>, pc: u32) -> Option<&'c Block> {
     let after = code.blocks().partition_point(|block| block.start <= pc);
-    code.blocks().get(after.checked_sub(1)?)
+    code.blocks().get(after.checked_sub(1)?).filter(|block| pc < block.end)
 }
 
 /// The segments that the openers make of a function's blocks.
@@ -116,6 +116,7 @@ fn segments(function: &Function, code: &Code<'_>, openers: &HashMap<u32, Opener>
             segments[segment].add(at, end.min(block.end), opcode);
         }
     }
+    segments.sort_by_key(|segment| segment.opener);
     segments
 }
 

@@ -12,6 +12,9 @@ use super::{
     term::{Facts, Term, TermId, Terms, UNKNOWN, ZERO},
 };
 
+/// Numbers that differ in so many low bits at most may lie behind one hash.
+pub(super) const NEIGHBOURS: usize = 32;
+
 impl Terms {
     /// The term for `operator` on two words, the top of the stack first.
     pub(crate) fn apply(&mut self, operator: Operator, left: TermId, right: TermId) -> TermId {
@@ -240,20 +243,65 @@ impl Terms {
     /// What an operation leaves of words that are not exact. Where in an array something lies is worth
     /// keeping even if the index is not known.
     fn inexact(&mut self, operator: Operator, left: TermId, right: TermId) -> TermId {
-        let is_hash = |id: TermId| match self.get(id) {
-            Term::Keccak { .. } => true,
-            Term::Constant(value) => value.bit_len() > 128 && !value.bit(255),
-            _ => false,
-        };
+        let index = self.lost(&[left, right]);
         if operator == Operator::Add {
-            let index = self.lost(&[left, right]);
-            for (hash, other) in [(left, right), (right, left)] {
-                if is_hash(hash) && !self.is_exact(other) {
+            for (one, other) in [(left, right), (right, left)] {
+                if self.is_hash(one) && !self.is_exact(other) {
+                    let hash = self.neighbourhood(one);
+                    return self.intern(Term::Apply(Operator::Add, hash, index));
+                }
+                if let Some(hash) = self.somewhere_behind(one) {
                     return self.intern(Term::Apply(Operator::Add, hash, index));
                 }
             }
         }
-        self.lost(&[left, right])
+        index
+    }
+
+    /// What holds of two words that differ: that they lie behind the same hash, or nothing.
+    pub(crate) fn either(&mut self, one: TermId, other: TermId) -> TermId {
+        let index = self.lost(&[one, other]);
+        let (hash, other) = (self.hash_before(one), self.hash_before(other));
+        match hash {
+            Some(hash) if other == Some(hash) => {
+                self.intern(Term::Apply(Operator::Add, hash, index))
+            }
+            _ => index,
+        }
+    }
+
+    /// The hash that a word lies behind, if any.
+    fn hash_before(&mut self, id: TermId) -> Option<TermId> {
+        if let Some(hash) = self.somewhere_behind(id) {
+            return Some(hash);
+        }
+        let base = self.split(id).0.unwrap_or(id);
+        self.is_hash(base).then(|| self.neighbourhood(base))
+    }
+
+    /// A hash without its last bits where it is a number, of which nobody can tell what was added to it.
+    fn neighbourhood(&mut self, hash: TermId) -> TermId {
+        match self.as_constant(hash) {
+            Some(number) => self.constant(number >> NEIGHBOURS << NEIGHBOURS),
+            None => hash,
+        }
+    }
+
+    /// Whether it is a hash, or a number that looks like one.
+    fn is_hash(&self, id: TermId) -> bool {
+        match self.get(id) {
+            Term::Keccak { .. } => true,
+            Term::Constant(value) => value.bit_len() > 128 && *value < U256::MAX << 128,
+            _ => false,
+        }
+    }
+
+    /// The hash, where it is one with an unknown number added.
+    fn somewhere_behind(&self, id: TermId) -> Option<TermId> {
+        match *self.get(id) {
+            Term::Apply(Operator::Add, hash, index) if !self.is_exact(index) => Some(hash),
+            _ => None,
+        }
     }
 
     /// Whether it is the first word of the call data.

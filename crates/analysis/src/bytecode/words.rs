@@ -7,7 +7,8 @@ use alloy_primitives::{U256, keccak256};
 use super::{
     conflict::{Action, Scope, Touch, split},
     function::{Entry, Function},
-    operator::Operator,
+    operator::{Operand, Operator},
+    simplify::NEIGHBOURS,
     template::{Expr, Template, argument_at, number},
 };
 
@@ -41,9 +42,6 @@ pub struct Variable {
     /// How many bytes it has in all.
     pub bytes: u32,
 }
-
-/// How far beyond the hash of a slot's number its array is recognised.
-const MAX_ARRAY: u64 = 1 << 32;
 
 /// Where the arrays of the first slots begin.
 static ARRAYS: LazyLock<Vec<U256>> = LazyLock::new(|| {
@@ -228,6 +226,16 @@ impl Names {
         }
     }
 
+    /// What is in a slot, in words that fit an expression: the variable's name, or `slot 7`.
+    fn content(&self, function: &Function, slot: &Template) -> String {
+        let root = slot.as_constant().map(|root| (root, self.variables(root, U256::MAX).0));
+        match root.as_ref().map(|(root, labels)| (root, labels.as_slice())) {
+            Some((_, [label])) => (*label).to_owned(),
+            Some((root, _)) if root.bit_len() <= 64 => format!("slot {}", number(*root)),
+            _ => self.slot(function, slot).replace('`', ""),
+        }
+    }
+
     /// The template, with arguments and slots by name.
     pub fn template(&self, function: &Function, template: &Template) -> String {
         match template.expr() {
@@ -235,14 +243,10 @@ impl Names {
                 Some(index) => self.argument(function, index),
                 None => format!("calldata[{}]", self.template(function, offset)),
             },
-            Expr::Load(slot) => match self.slot(function, slot) {
-                name if name.starts_with('`') => name.trim_matches('`').to_owned(),
-                name => format!("what is in {name}"),
-            },
-            Expr::Apply(Operator::And, word, mask)
-                if mask.as_constant() == Some(U256::MAX >> 96) =>
-            {
-                self.template(function, word)
+            Expr::Load(slot) => self.content(function, slot),
+            Expr::Apply(operator, left, right) => {
+                let operand = |it| Operand::new(it, self.template(function, it));
+                operator.text(&operand(left), &operand(right))
             }
             Expr::Keccak { words, .. } => {
                 let words = words.iter().map(|word| self.template(function, word));
@@ -268,7 +272,10 @@ impl<'a> Place<'a> {
         if let Expr::Apply(Operator::Add, base, index) = slot.expr()
             && !index.is_known()
         {
-            return Self::of(base).map(|place| Self { offset: None, ..place });
+            return match base.as_constant() {
+                Some(number) => Self::near(number),
+                None => Self::of(base).map(|place| Self { offset: None, ..place }),
+            };
         }
         let (base, offset) = split(slot);
         let Some(base) = base else { return Some(Self::of_number(offset)) };
@@ -300,13 +307,20 @@ impl<'a> Place<'a> {
     }
 
     fn of_number(slot: U256) -> Self {
-        let is_in = |begin: &U256| slot >= *begin && slot - begin < U256::from(MAX_ARRAY);
+        let is_in = |begin: &U256| slot >= *begin && (slot - begin).bit_len() <= NEIGHBOURS;
         let array = (0u64..).zip(ARRAYS.iter()).find(|(_, begin)| is_in(begin));
         let (root, offset) = match array {
             Some((root, begin)) => (U256::from(root), slot - begin),
             None => (slot, U256::ZERO),
         };
         Self { root, keys: Vec::new(), offset: Some(offset), is_content: array.is_some() }
+    }
+
+    /// Somewhere in the array that begins near a number.
+    fn near(number: U256) -> Option<Self> {
+        let is_near = |begin: &U256| number >> NEIGHBOURS == *begin >> NEIGHBOURS;
+        let (root, _) = (0u64..).zip(ARRAYS.iter()).find(|(_, begin)| is_near(begin))?;
+        Some(Self { root: U256::from(root), keys: Vec::new(), offset: None, is_content: true })
     }
 
     /// Whether the variables of the root's slot are meant themselves.
