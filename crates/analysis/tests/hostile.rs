@@ -1,5 +1,4 @@
 //! Any bytes are analysed, in work that is bounded before.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use alloy_primitives::{Address, U256};
 use proptest::prelude::*;
@@ -115,7 +114,7 @@ proptest! {
         let mut code = artifact.deployed_bytecode.to_vec();
         for (at, byte) in changes {
             let at = at.index(code.len());
-            *code.get_mut(at).unwrap() = byte;
+            code[at] = byte;
         }
         check(&code);
     }

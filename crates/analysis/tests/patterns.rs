@@ -1,5 +1,4 @@
 //! Dispatchers and proxies as compilers and standards have them, put together by hand.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use alloy_primitives::{Address, B256, U256, address, hex};
 use warpline_analysis::bytecode::{

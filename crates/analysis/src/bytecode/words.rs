@@ -214,11 +214,12 @@ impl Names {
         let Entry::Selector(selector) = function.entry else { return format!("arg{index}") };
         let signature = self.functions.get(&selector);
         let named = signature.and_then(|signature| signature.arguments.get(index));
-        // Beyond a value that does not fit a word, words and arguments do not go together.
+        // Beyond a value of several words, words and arguments do not go together.
+        let is_one_word = |kind: &str| {
+            !kind.contains(['(', '[']) || (kind.ends_with("[]") && !kind.contains('('))
+        };
         let in_order = signature.is_some_and(|signature| {
-            signature.arguments[..index.min(signature.arguments.len())].iter().all(|(_, kind)| {
-                !kind.starts_with('(') && !(kind.ends_with(']') && !kind.ends_with("[]"))
-            })
+            signature.arguments.iter().take(index).all(|(_, kind)| is_one_word(kind))
         });
         match named {
             Some((name, _)) if in_order && !name.is_empty() => name.clone(),
