@@ -25,7 +25,7 @@ use warpline_workloads::{Size, Workload, generate};
 use watch::Watch;
 
 /// Every so manieth real block is executed, where `WARPLINE_SOAK` does not ask for all.
-const SAMPLED: usize = 6;
+const SAMPLED: usize = 12;
 
 /// Executes `block` under `watch`.
 fn execute<S: StateSource>(
