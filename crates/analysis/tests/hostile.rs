@@ -7,8 +7,8 @@ use warpline_analysis::bytecode::{
 };
 use warpline_workloads::artifact::{COLLECTIBLE, POOL, TOKEN};
 
-/// One block is finished beyond the budget, and every function is at least begun.
-const SLACK: u64 = 200_000;
+/// One instruction is finished beyond the budget, and every function is at least begun.
+const SLACK: u64 = 20_000;
 
 fn size(template: &Template) -> u32 {
     match template.expr() {

@@ -49,6 +49,15 @@ static ARRAYS: LazyLock<Vec<U256>> = LazyLock::new(|| {
     (0..64).map(begin).collect()
 });
 
+/// The entries for key zero in mappings of the first slots.
+static ZERO_ENTRIES: LazyLock<Vec<U256>> = LazyLock::new(|| {
+    let entry = |slot: u64| keccak256([[0; 32], U256::from(slot).to_be_bytes::<32>()].concat());
+    (0..64).map(|slot| entry(slot).into()).collect()
+});
+
+/// Key zero.
+static ZERO: LazyLock<Template> = LazyLock::new(|| Template::constant(U256::ZERO));
+
 impl Names {
     /// What `entry` is called: its name, or its selector.
     pub fn entry(&self, entry: Entry) -> String {
@@ -310,6 +319,12 @@ impl<'a> Place<'a> {
     fn of_number(slot: U256) -> Self {
         let is_in = |begin: &U256| slot >= *begin && (slot - begin).bit_len() <= NEIGHBOURS;
         let array = (0u64..).zip(ARRAYS.iter()).find(|(_, begin)| is_in(begin));
+        if let Some((root, _)) =
+            (0u64..).zip(ZERO_ENTRIES.iter()).find(|(_, entry)| **entry == slot)
+        {
+            let (keys, offset) = (vec![&*ZERO], Some(U256::ZERO));
+            return Self { root: U256::from(root), keys, offset, is_content: false };
+        }
         let (root, offset) = match array {
             Some((root, begin)) => (U256::from(root), slot - begin),
             None => (slot, U256::ZERO),
