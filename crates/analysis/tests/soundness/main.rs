@@ -24,7 +24,7 @@ use warpline_workloads::{Size, Workload, generate};
 
 use watch::Watch;
 
-/// Every so manieth real block is executed, where `WARPLINE_SOAK` does not ask for all.
+/// One real block of so many is executed, where `WARPLINE_SOAK` does not ask for all.
 const SAMPLED: usize = 12;
 
 /// Executes `block` under `watch`.

@@ -1,9 +1,10 @@
 //! `warpline analyze contract`.
 
+use std::path::PathBuf;
+#[cfg(feature = "rpc")]
 use std::{
     io::{Read as _, Write as _},
     net::TcpListener,
-    path::PathBuf,
     thread,
 };
 
@@ -123,7 +124,7 @@ fn what_cannot_be_analysed_is_said_to_be_so() {
     };
     let (empty, words) = (file("empty.hex", "0x"), file("words.txt", "hello"));
     let (json, code) = (file("list.json", "{}"), file("code.hex", "0x6001"));
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 7] = [
         (&[ADDRESS], "say with --rpc which node has its code"),
         (&[&empty], "has no code"),
         (&[&words], "not the hexadecimal digits of code"),
@@ -131,7 +132,6 @@ fn what_cannot_be_analysed_is_said_to_be_so() {
         (&["no-such-file"], "cannot read no-such-file"),
         (&[&code, "--abi", &json], "neither an ABI nor a storage layout"),
         (&[&code, "--rpc", "http://127.0.0.1:1"], "is no address"),
-        (&[ADDRESS, "--rpc", "https://127.0.0.1:1"], "http:// only"),
     ];
     for (args, complaint) in table {
         let message = stderr(&warpline().args(["analyze", "contract"]).args(args).assert().code(2));
@@ -140,6 +140,7 @@ fn what_cannot_be_analysed_is_said_to_be_so() {
 }
 
 /// A node that gives one answer.
+#[cfg(feature = "rpc")]
 fn node(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -156,6 +157,7 @@ fn node(answer: &'static str) -> String {
     url
 }
 
+#[cfg(feature = "rpc")]
 #[test]
 fn a_node_is_asked_for_the_code_at_an_address() {
     let ask = |answer| {
@@ -169,4 +171,7 @@ fn a_node_is_asked_for_the_code_at_an_address() {
     assert!(message.contains("no contract at 0x0000"), "{message}");
     let message = stderr(&ask(r#"{"id": 1, "error": {"message": "busy"}}"#).code(2));
     assert!(message.contains("busy"), "{message}");
+    let command = ["analyze", "contract", ADDRESS, "--rpc", "https://127.0.0.1:1"];
+    let message = stderr(&warpline().args(command).assert().code(2));
+    assert!(message.contains("http:// only"), "{message}");
 }
