@@ -82,6 +82,8 @@ fn bytes_that_are_hard_on_somebody() {
         check(&code.repeat(2000));
     }
     check(&vec![0x5b; 200_000]);
+    let long = Contract::analyze(&vec![0x5b; 200_000]);
+    assert!(long.functions.iter().all(|function| function.incomplete.is_some()));
 }
 
 proptest! {
