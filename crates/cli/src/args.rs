@@ -9,6 +9,8 @@ use warpline_fuzz::Rules;
 use warpline_testkit::MAX_OUTSTANDING;
 use warpline_workloads::Workload;
 
+use crate::analyze::AnalyzeCommand;
+
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
 #[derive(Debug, Parser)]
 #[command(name = "warpline", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -34,6 +36,13 @@ pub(crate) enum Command {
     /// Execute random blocks in every way there is, and keep those on which two ways differ.
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(FuzzArgs),
+    /// Say what can be known of transactions before they run.
+    #[command(after_help = ANALYZE_EXAMPLES)]
+    Analyze {
+        /// What to analyse.
+        #[command(subcommand)]
+        command: AnalyzeCommand,
+    },
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -93,6 +102,9 @@ const FUZZ_EXAMPLES: &str = "Examples:
   warpline replay findings/                       what was found, as blockchain tests
 
 Exit status: 0 nothing found, 1 two ways of execution differ, 2 unusable arguments.";
+
+const ANALYZE_EXAMPLES: &str = "Example:
+  warpline analyze contract Token.json   which storage its functions touch, and what makes them conflict";
 
 const COMPLETIONS_EXAMPLES: &str = "Example:
   warpline completions bash > /etc/bash_completion.d/warpline";

@@ -21,6 +21,8 @@ fn every_help_has_an_example() {
         &["bench"],
         &["report"],
         &["fuzz"],
+        &["analyze"],
+        &["analyze", "contract"],
         &["completions"],
     ];
     for command in commands {

@@ -1,0 +1,6 @@
+//! What can be said of transactions before they run.
+//!
+//! [`bytecode`] reads a contract's code: the functions it has, the storage that each may touch as
+//! templates over the arguments of a call, and what makes calls of them conflict.
+
+pub mod bytecode;
