@@ -1,5 +1,7 @@
 //! What is said of each transaction of a block.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{collections::BTreeSet, time::Duration};
 
 use alloy_consensus::Transaction as _;

@@ -167,7 +167,8 @@ fn whatever_was_measured_can_be_told() {
     timeless.parallel[0].activities.clear();
     timeless.beneficiary = Address::ZERO;
     let free = Settings { price: CorePrice::new(0.0, "EUR").unwrap(), ..settings() };
-    for records in [&[][..], &[empty.clone()], &[timeless.clone()], &[empty, timeless, whole]] {
+    let all = [empty, timeless, whole];
+    for records in [&all[..0], &all[..1], &all[1..2], &all] {
         let report = report(records, &free);
         let page = report.to_html().unwrap();
         check_page(&page);

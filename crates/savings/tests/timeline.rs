@@ -42,12 +42,15 @@ impl Block {
     }
 }
 
+/// A transaction's time, what it needs and when it looks, its sender and its function.
+type Drawn = (u64, Vec<(prop::sample::Index, u64)>, u8, u8);
+
 /// Times, and for each transaction some of those before it, which it looks at after some time.
 fn blocks() -> impl Strategy<Value = Block> {
     let on = (any::<prop::sample::Index>(), 0_u64..1500);
     let transaction = (0_u64..1000, proptest::collection::vec(on, 0..4), 0_u8..9, 0_u8..4);
     proptest::collection::vec(transaction, 0..60).prop_map(|transactions| {
-        let of = |(tx, (_, on, ..)): (usize, &(u64, Vec<(prop::sample::Index, u64)>, u8, u8))| {
+        let of = |(tx, (_, on, ..)): (usize, &Drawn)| {
             let on = on.iter().filter(|_| tx > 0);
             on.map(|(index, us)| need(index.index(tx.max(1)), *us)).collect()
         };
