@@ -45,6 +45,8 @@ pub enum Action {
         by: Option<Template>,
         /// Whether the function may decide something by what the slot held.
         is_tested: bool,
+        /// Whether what the slot held may go anywhere else.
+        is_used: bool,
     },
     /// Only these bits are written.
     WriteBits(U256),
@@ -231,6 +233,7 @@ impl Action {
             bits,
             by: Some(increment.by.clone()),
             is_tested: increment.is_tested,
+            is_used: increment.is_used,
         };
         match value {
             WriteValue::Constant(value) => Self::Set(*value),
@@ -248,12 +251,18 @@ fn join(one: &Action, other: &Action) -> Action {
     match (one, other) {
         (one, other) if one == other => one.clone(),
         (
-            Action::Add { bits, by, is_tested },
-            Action::Add { bits: other_bits, by: other_by, is_tested: other_is_tested },
+            Action::Add { bits, by, is_tested, is_used },
+            Action::Add {
+                bits: other_bits,
+                by: other_by,
+                is_tested: other_is_tested,
+                is_used: other_is_used,
+            },
         ) if bits == other_bits => Action::Add {
             bits: *bits,
             by: by.clone().filter(|by| other_by.as_ref() == Some(by)),
             is_tested: *is_tested || *other_is_tested,
+            is_used: *is_used || *other_is_used,
         },
         (
             Action::WriteBits(bits) | Action::Add { bits, .. },

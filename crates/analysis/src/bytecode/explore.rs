@@ -17,7 +17,7 @@ use super::{
     code::Code,
     effect::Effect,
     function::Incomplete,
-    machine::{Flow, Machine},
+    machine::{Flow, Machine, Use},
     memory::Memory,
     opcode,
     state::State,
@@ -62,6 +62,8 @@ pub(crate) struct Explored {
     pub(crate) effects: Vec<Effect>,
     /// Conditions that decide between paths.
     pub(crate) conditions: Vec<TermId>,
+    /// Words that go somewhere on paths that do not fail at once.
+    pub(crate) uses: Vec<Use>,
     pub(crate) incomplete: Option<Incomplete>,
     pub(crate) steps: u64,
 }
@@ -88,6 +90,7 @@ pub(crate) fn explore(code: &Code<'_>, terms: Terms, reserved: u32, steps: u64) 
             nodes: Vec::new(),
             effects: Vec::new(),
             conditions: Vec::new(),
+            uses: Vec::new(),
             incomplete: None,
             steps: 0,
         },
@@ -97,6 +100,7 @@ pub(crate) fn explore(code: &Code<'_>, terms: Terms, reserved: u32, steps: u64) 
         meetings: HashMap::default(),
         effects: HashMap::default(),
         conditions: HashSet::default(),
+        uses: HashSet::default(),
         fresh: 0,
     };
     explorer.arrive(None, 0, State::new(reserved));
@@ -120,6 +124,7 @@ pub(crate) fn reserved_memory(code: &Code<'_>) -> u32 {
         state: State::new(0),
         effects: Vec::new(),
         conditions: Vec::new(),
+        uses: Vec::new(),
         fresh: &mut 0,
     };
     let first = code.blocks().first().map_or(0, |block| block.end);
@@ -167,6 +172,7 @@ struct Explorer<'a, 'c> {
     meetings: HashMap<Place, Meeting, RandomState>,
     effects: HashMap<Effect, u32, RandomState>,
     conditions: HashSet<TermId, RandomState>,
+    uses: HashSet<Use, RandomState>,
     fresh: u32,
 }
 
@@ -180,6 +186,7 @@ impl Explorer<'_, '_> {
             state,
             effects: Vec::new(),
             conditions: Vec::new(),
+            uses: Vec::new(),
             fresh: &mut self.fresh,
         };
         let mut pc = start;
@@ -198,8 +205,13 @@ impl Explorer<'_, '_> {
                 break flow;
             }
         };
-        let Machine { state, effects, conditions, .. } = machine;
+        let Machine { state, effects, conditions, uses, .. } = machine;
         self.record(node, effects, conditions);
+        // What is told of why it failed is of no consequence.
+        if flow != Flow::Failed {
+            let is_new = |it: &Use| self.uses.insert(*it);
+            self.explored.uses.extend(uses.into_iter().filter(is_new));
+        }
         match flow {
             Flow::On => self.arrive(Some(node), pc, state),
             Flow::To(target) => self.arrive(Some(node), target, state),

@@ -103,6 +103,9 @@ pub struct Increment {
     /// Whether the function may decide something by what the slot held, such as whether a balance is
     /// enough or a sum overflows. Then the additions commute only as long as the decisions do not change.
     pub is_tested: bool,
+    /// Whether what the slot held may go anywhere else: into another slot or its place, a log, a call or
+    /// what is returned, such as a number that is handed out. Then the additions do not commute.
+    pub is_used: bool,
 }
 
 /// A call of another contract.
@@ -224,7 +227,8 @@ impl WriteValue {
 impl Increment {
     fn join(&self, other: &Self) -> Self {
         let by = if self.by == other.by { self.by.clone() } else { Template::new(Expr::Unknown) };
-        Self { by, is_tested: self.is_tested || other.is_tested }
+        let is_tested = self.is_tested || other.is_tested;
+        Self { by, is_tested, is_used: self.is_used || other.is_used }
     }
 }
 

@@ -42,6 +42,15 @@ pub(crate) enum Flow {
     Cut,
 }
 
+/// A word that goes somewhere: into memory, and from there to wherever, into a log, to somebody else, or
+/// into a slot; or it says where something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Use {
+    pub(crate) word: TermId,
+    /// The slot, where it is one.
+    pub(crate) into: Option<TermId>,
+}
+
 /// The symbolic machine in one state.
 #[derive(Debug)]
 pub(crate) struct Machine<'a, 'c> {
@@ -52,6 +61,8 @@ pub(crate) struct Machine<'a, 'c> {
     pub(crate) effects: Vec<Effect>,
     /// The conditions on which it was decided where to go.
     pub(crate) conditions: Vec<TermId>,
+    /// Words that went somewhere.
+    pub(crate) uses: Vec<Use>,
     /// The next name that was never used.
     pub(crate) fresh: &'a mut u32,
 }
@@ -85,6 +96,8 @@ impl Machine<'_, '_> {
             opcode::STOP | opcode::RETURN => return Flow::Done,
             opcode::REVERT => return Flow::Failed,
             opcode::SELFDESTRUCT => {
+                let [heir] = self.pop();
+                self.goes(&[heir]);
                 self.effects.push(Effect::SelfDestruct { pc });
                 return Flow::Done;
             }
@@ -109,6 +122,20 @@ impl Machine<'_, '_> {
     fn pop<const N: usize>(&mut self) -> [TermId; N] {
         // The height was checked against what the opcode takes.
         std::array::from_fn(|_| self.state.stack.pop().unwrap_or(UNKNOWN))
+    }
+
+    /// These words go somewhere that is not a slot.
+    fn goes(&mut self, words: &[TermId]) {
+        for word in words {
+            self.goes_into(*word, None);
+        }
+    }
+
+    /// What holds nothing of storage is of no interest.
+    fn goes_into(&mut self, word: TermId, into: Option<TermId>) {
+        if word == UNKNOWN || self.terms.holds_loads(word) {
+            self.uses.push(Use { word, into });
+        }
     }
 
     fn push(&mut self, id: TermId) {
@@ -161,6 +188,7 @@ impl Machine<'_, '_> {
 
     fn storage(&mut self, pc: u32, opcode: u8) {
         let [slot] = self.pop();
+        self.goes(&[slot]);
         if opcode == opcode::SLOAD {
             let value = self.state.storage.load(self.terms, slot);
             self.effects.push(Effect::Read { pc, slot });
@@ -168,6 +196,7 @@ impl Machine<'_, '_> {
             return;
         }
         let [value] = self.pop();
+        self.goes_into(value, Some(slot));
         let written = self.state.storage.classify(self.terms, slot, value);
         self.effects.push(Effect::Write { pc, slot, written });
         let fresh = self.fresh();
@@ -178,24 +207,29 @@ impl Machine<'_, '_> {
         match opcode {
             opcode::MLOAD => {
                 let [offset] = self.pop();
+                self.goes(&[offset]);
                 let place = Memory::place(self.terms, offset);
                 let word = self.load_word(place);
                 self.push(word);
             }
             opcode::MSTORE => {
                 let [offset, word] = self.pop();
+                self.goes(&[offset, word]);
                 self.state.memory.store(Memory::place(self.terms, offset), word, 32);
             }
             opcode::MSTORE8 => {
                 let [offset, word] = self.pop();
+                self.goes(&[offset, word]);
                 self.state.memory.store_byte(Memory::place(self.terms, offset), word);
             }
             opcode::MCOPY => {
                 let [to, from, length] = self.pop();
+                self.goes(&[to, from, length]);
                 self.move_memory(to, from, length);
             }
             _ => {
                 let [offset, length] = self.pop();
+                self.goes(&[offset, length]);
                 let hash = self.hash(offset, length);
                 self.push(hash);
             }
@@ -251,6 +285,7 @@ impl Machine<'_, '_> {
             self.pop::<1>();
         }
         let [to, from, size] = self.pop();
+        self.goes(&[to, from, size]);
         let to = Memory::place(self.terms, to);
         let length = self.terms.as_offset(size);
         let all = self.terms.value(Value::CalldataSize);
@@ -307,6 +342,7 @@ impl Machine<'_, '_> {
             ZERO
         };
         let [input, input_length, output, output_length] = self.pop();
+        self.goes(&[target, value, input, input_length, output, output_length]);
         let address = self.terms.constant(U256::MAX >> 96);
         let target = self.terms.apply(Operator::And, target, address);
         let input = self.input(input, input_length);
@@ -341,9 +377,11 @@ impl Machine<'_, '_> {
     }
 
     fn create(&mut self, pc: u32, opcode: u8) {
-        self.pop::<3>();
+        let operands: [TermId; 3] = self.pop();
+        self.goes(&operands);
         if opcode == opcode::CREATE2 {
-            self.pop::<1>();
+            let [salt] = self.pop();
+            self.goes(&[salt]);
         }
         self.effects.push(Effect::Create { pc });
         let fresh = self.fresh();
@@ -356,6 +394,9 @@ impl Machine<'_, '_> {
     fn other(&mut self, pc: u32, opcode: u8, effect: opcode::Effect) {
         let from = self.state.stack.len() - effect.pops;
         let operands = self.state.stack.split_off(from);
+        if !matches!(opcode, opcode::ISZERO | opcode::NOT | opcode::CALLDATALOAD | opcode::POP) {
+            self.goes(&operands);
+        }
         let value = match opcode {
             opcode::ISZERO => self.terms.apply(Operator::Eq, operands[0], ZERO),
             opcode::NOT => {

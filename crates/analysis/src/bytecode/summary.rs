@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use alloy_primitives::U256;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::{
     effect::{CallEffect, Effect, InputEffect},
     explore::{Explored, Node},
     function::{self, Access, AccessKind, Call, CallInput, Function, Increment, WriteValue},
+    machine::Use,
     state::Written,
     template::Template,
     term::{Templates, TermId, Terms, UNKNOWN},
@@ -23,6 +24,7 @@ pub(crate) fn summarize(entry: function::Entry, explored: &Explored) -> Function
         terms: &explored.terms,
         templates: explored.terms.templates(),
         tested: Tested::of(explored),
+        used: Used::of(explored),
     };
     let mut function = Function {
         entry,
@@ -96,11 +98,34 @@ impl Tested {
     }
 }
 
+/// The slots whose earlier content goes somewhere else.
+struct Used {
+    slots: HashSet<TermId>,
+    /// What may have come from anywhere goes somewhere.
+    any: bool,
+}
+
+impl Used {
+    fn of(explored: &Explored) -> Self {
+        let mut used = Self { slots: HashSet::new(), any: false };
+        for Use { word, into } in &explored.uses {
+            used.any |= *word == UNKNOWN;
+            explored.terms.visit_loads(*word, &mut |slot, _| {
+                if *into != Some(slot) {
+                    used.slots.insert(slot);
+                }
+            });
+        }
+        used
+    }
+}
+
 /// Makes public words of terms.
 struct Writer<'a> {
     terms: &'a Terms,
     templates: Templates<'a>,
     tested: Tested,
+    used: Used,
 }
 
 impl Writer<'_> {
@@ -124,7 +149,8 @@ impl Writer<'_> {
 
     fn increment(&mut self, slot: TermId, by: TermId) -> Increment {
         let is_tested = self.tested.any || self.tested.slots.contains(&slot);
-        Increment { by: self.templates.of(by), is_tested }
+        let is_used = self.used.any || self.used.slots.contains(&slot);
+        Increment { by: self.templates.of(by), is_tested, is_used }
     }
 
     fn call(&mut self, call: &CallEffect, always: bool) -> Call {

@@ -193,6 +193,10 @@ impl Terms {
     }
 
     /// Calls `visit` with every slot whose earlier content is in the term.
+    pub(crate) fn holds_loads(&self, id: TermId) -> bool {
+        self.meta(id).loads
+    }
+
     pub(crate) fn visit_loads(&self, id: TermId, visit: &mut dyn FnMut(TermId, u32)) {
         if !self.meta(id).loads {
             return;

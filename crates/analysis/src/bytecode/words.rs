@@ -90,8 +90,10 @@ impl Names {
             return format!("{action}: {}", self.writers(touch));
         }
         let mut text = format!("{action}: {}", self.scope(function, &touch.scope));
-        if let Action::Add { is_tested, .. } = touch.action {
-            text += if is_tested {
+        if let Action::Add { is_tested, is_used, .. } = touch.action {
+            text += if is_used {
+                ""
+            } else if is_tested {
                 " (the additions would commute, but what was there may decide something)"
             } else {
                 " (the additions would commute)"

@@ -27,7 +27,7 @@ fn a_contract_is_described_in_the_words_of_its_source() {
     );
     for line in [
         "mint()  0x1249c58b",
-        "  increments slot 2 (`nextId`): every call conflicts (the additions would commute)",
+        "  increments slot 2 (`nextId`): every call conflicts",
         "  increments `balanceOf[caller]`: calls of the same caller conflict (the additions would commute)",
         "  writes a part of `ownerOf[nextId]`: calls that find the same in slot 2 (`nextId`) conflict",
         "transfer(address to, uint256 id)  0xa9059cbb",

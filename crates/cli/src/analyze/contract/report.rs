@@ -84,6 +84,9 @@ struct ValueReport {
     /// Whether something may be decided by what the slot held; absent where nothing is added.
     #[serde(skip_serializing_if = "Option::is_none")]
     tested: Option<bool>,
+    /// Of additions: whether what the slot held may go anywhere else, so that they do not commute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -200,21 +203,21 @@ fn access(access: &Access) -> AccessReport {
 }
 
 fn written(value: &WriteValue) -> ValueReport {
-    let (kind, template, bits, tested) = match value {
+    let (kind, template, bits, increment) = match value {
         WriteValue::Constant(value) => ("constant", Some(format!("{value:#x}")), None, None),
         WriteValue::Value(value) => ("value", Some(value.to_string()), None, None),
-        WriteValue::Increment(by) => {
-            ("increment", Some(by.by.to_string()), None, Some(by.is_tested))
-        }
+        WriteValue::Increment(by) => ("increment", Some(by.by.to_string()), None, Some(by)),
         WriteValue::Field { bits } => ("field", None, Some(bits), None),
         WriteValue::FieldIncrement { bits, increment } => {
             let by = increment.by.to_string();
-            ("field-increment", Some(by), Some(bits), Some(increment.is_tested))
+            ("field-increment", Some(by), Some(bits), Some(increment))
         }
         WriteValue::Derived => ("derived", None, None, None),
         _ => ("unknown", None, None, None),
     };
-    ValueReport { kind, template, bits: bits.map(|bits| format!("{bits:#x}")), tested }
+    let bits = bits.map(|bits| format!("{bits:#x}"));
+    let (tested, used) = (increment.map(|it| it.is_tested), increment.map(|it| it.is_used));
+    ValueReport { kind, template, bits, tested, used }
 }
 
 fn call(call: &Call) -> CallReport {
