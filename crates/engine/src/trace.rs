@@ -13,7 +13,7 @@ use alloy_consensus::Transaction;
 use alloy_evm::{Evm, EvmFactory};
 use alloy_primitives::{Address, U256};
 use revm::state::EvmState;
-use warpline_primitives::StateSource;
+use warpline_primitives::{AccessHint, Chance, Location, StateSource, TransactionHints};
 
 use crate::{
     BalanceUse, BalanceUses, ExecutionError,
@@ -162,6 +162,31 @@ impl TransactionTrace {
             if let Some(first) = first {
                 take(first, met);
             }
+        }
+    }
+}
+
+/// What a transaction did, as hints that could not be better. What it came after is not among them: see
+/// [`AccessHints::link`](warpline_primitives::AccessHints::link).
+impl From<&TransactionTrace> for TransactionHints {
+    fn from(trace: &TransactionTrace) -> Self {
+        let chance = |happens| if happens { Chance::CERTAIN } else { Chance::NEVER };
+        let accounts = trace.accounts.iter().map(|account| {
+            let commutes = account.balance != BalanceUse::Exact && !account.changes_more;
+            let write = chance(account.changes_balance() || account.changes_more || account.wipes);
+            let read = AccessHint::read(Location::Account(account.address));
+            (account.first.time, AccessHint { write, commutes, ..read })
+        });
+        let slots = trace.slots.iter().map(|slot| {
+            let read = AccessHint::read(Location::Slot(slot.address, slot.slot));
+            (slot.first.time, AccessHint { write: chance(slot.changes), ..read })
+        });
+        let mut accesses: Vec<_> = accounts.chain(slots).collect();
+        accesses.sort_by_key(|(first, _)| *first);
+        Self {
+            accesses: accesses.into_iter().map(|(_, access)| access).collect(),
+            time_ns: u64::try_from(trace.took.as_nanos()).ok(),
+            ..Self::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, U256};
-use warpline_engine::{BalanceUse, TransactionTrace};
+use warpline_engine::TransactionTrace;
 use warpline_primitives::{
     AccessHint, AccessHints, Chance, Location, RecoveredBlock, TransactionHints,
 };
@@ -10,33 +10,12 @@ use warpline_primitives::{
 /// What transactions did that have these `traces`, in the order of their block: hints that could not be
 /// better.
 pub fn true_hints(traces: &[TransactionTrace]) -> AccessHints {
-    let mut hints = AccessHints { transactions: traces.iter().map(truth).collect() };
+    let mut hints = AccessHints { transactions: traces.iter().map(Into::into).collect() };
     hints.link(Chance::EVEN);
     for tx in &mut hints.transactions {
         tx.conflict = if tx.after.is_some() { Chance::CERTAIN } else { Chance::NEVER };
     }
     hints
-}
-
-fn truth(trace: &TransactionTrace) -> TransactionHints {
-    let chance = |happens| if happens { Chance::CERTAIN } else { Chance::NEVER };
-    let accounts = trace.accounts.iter().map(|account| {
-        let commutes = account.balance != BalanceUse::Exact && !account.changes_more;
-        let write = chance(account.changes_balance() || account.changes_more || account.wipes);
-        let read = AccessHint::read(Location::Account(account.address));
-        (account.first.time, AccessHint { write, commutes, ..read })
-    });
-    let slots = trace.slots.iter().map(|slot| {
-        let read = AccessHint::read(Location::Slot(slot.address, slot.slot));
-        (slot.first.time, AccessHint { write: chance(slot.changes), ..read })
-    });
-    let mut accesses: Vec<_> = accounts.chain(slots).collect();
-    accesses.sort_by_key(|(first, _)| *first);
-    TransactionHints {
-        accesses: accesses.into_iter().map(|(_, access)| access).collect(),
-        time_ns: u64::try_from(trace.took.as_nanos()).ok(),
-        ..TransactionHints::default()
-    }
 }
 
 /// Hints at `block` that follow from `seed` and have nothing else to do with what it does, but that
