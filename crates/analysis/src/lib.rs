@@ -1,6 +1,8 @@
-//! What is known of transactions before they run.
+//! What can be said of transactions before they run.
 //!
-//! [`predict`] learns from the blocks that were executed which locations the transactions of the next
-//! are going to read and write, and makes hints of it.
+//! [`bytecode`] reads a contract's code: the functions it has, the storage that each may touch as
+//! templates over the arguments of a call, and what makes calls of them conflict. [`predict`] learns from
+//! the blocks that were executed and, with both, makes hints at the next.
 
+pub mod bytecode;
 pub mod predict;

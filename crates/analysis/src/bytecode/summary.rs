@@ -1,0 +1,206 @@
+//! From the paths of a function to what is said of it.
+
+use alloy_primitives::U256;
+
+use super::{
+    effect::{CallEffect, Effect, InputEffect},
+    explore::{Explored, Node},
+    function::{Access, AccessKind, Call, CallInput, Entry, Function, Increment, WriteValue},
+    state::Written,
+    template::Template,
+    term::{Templates, TermId, Terms, UNKNOWN},
+};
+
+/// Above this many steps of searching it is not found out what is done on every path.
+const MAX_SEARCH: usize = 400_000;
+
+/// The function whose paths were explored. It has no segments yet.
+pub(crate) fn summarize(entry: Entry, explored: &Explored) -> Function {
+    let always = always(explored);
+    let mut writer = Writer {
+        terms: &explored.terms,
+        templates: explored.terms.templates(),
+        tested: Tested::of(explored),
+    };
+    let mut function = Function {
+        entry,
+        offset: None,
+        arguments: None,
+        accesses: Vec::new(),
+        calls: Vec::new(),
+        creates: false,
+        self_destructs: false,
+        incomplete: explored.incomplete,
+        blocks: Vec::new(),
+        edges: Vec::new(),
+        segments: Vec::new(),
+    };
+    for (effect, always) in explored.effects.iter().zip(always) {
+        match effect {
+            Effect::Read { pc, slot } => function.accesses.push(Access {
+                pc: *pc,
+                slot: writer.templates.of(*slot),
+                kind: AccessKind::Read,
+                always,
+            }),
+            Effect::Write { pc, slot, written } => function.accesses.push(Access {
+                pc: *pc,
+                slot: writer.templates.of(*slot),
+                kind: AccessKind::Write(writer.write_value(*slot, *written)),
+                always,
+            }),
+            Effect::Call(call) => function.calls.push(writer.call(call, always)),
+            Effect::Create { .. } => function.creates = true,
+            Effect::SelfDestruct { .. } => function.self_destructs = true,
+        }
+    }
+    // Terms differ where templates do not: what is unknown looks the same.
+    function.accesses.sort_by(|one, two| (one.pc, &one.slot).cmp(&(two.pc, &two.slot)));
+    function.accesses.dedup();
+    function.calls.sort_by(|one, two| (one.pc, &one.target).cmp(&(two.pc, &two.target)));
+    function.calls.dedup();
+    function.blocks = sorted(explored.nodes.iter().map(|node| node.pc).collect());
+    let edges = explored
+        .nodes
+        .iter()
+        .flat_map(|node| node.next.iter().map(|next| (node.pc, explored.nodes[*next as usize].pc)));
+    function.edges = sorted(edges.collect());
+    function
+}
+
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// The slots whose earlier content decides something.
+struct Tested {
+    slots: Vec<TermId>,
+    /// Something is decided by what may have come from anywhere.
+    any: bool,
+}
+
+impl Tested {
+    fn of(explored: &Explored) -> Self {
+        let mut tested = Self { slots: Vec::new(), any: false };
+        for condition in &explored.conditions {
+            tested.any |= *condition == UNKNOWN;
+            explored.terms.visit_loads(*condition, &mut |slot, _| tested.slots.push(slot));
+        }
+        tested
+    }
+}
+
+/// Makes public words of terms.
+struct Writer<'a> {
+    terms: &'a Terms,
+    templates: Templates<'a>,
+    tested: Tested,
+}
+
+impl Writer<'_> {
+    fn write_value(&mut self, slot: TermId, written: Written) -> WriteValue {
+        let bits = |terms: &Terms, kept: TermId| !terms.as_constant(kept).unwrap_or_default();
+        match written {
+            Written::Increment(by) => WriteValue::Increment(self.increment(slot, by)),
+            Written::Field { kept } => WriteValue::Field { bits: bits(self.terms, kept) },
+            Written::FieldIncrement { kept, by } => WriteValue::FieldIncrement {
+                bits: bits(self.terms, kept),
+                increment: self.increment(slot, by),
+            },
+            Written::Value(value) => match self.terms.as_constant(value) {
+                Some(value) => WriteValue::Constant(value),
+                None => WriteValue::Value(self.templates.of(value)),
+            },
+            Written::Derived => WriteValue::Derived,
+            Written::Unknown => WriteValue::Unknown,
+        }
+    }
+
+    fn increment(&mut self, slot: TermId, by: TermId) -> Increment {
+        let is_tested = self.tested.any || self.tested.slots.contains(&slot);
+        Increment { by: self.templates.of(by), is_tested }
+    }
+
+    fn call(&mut self, call: &CallEffect, always: bool) -> Call {
+        Call {
+            pc: call.pc,
+            kind: call.kind,
+            target: self.templates.of(call.target),
+            value: self.templates.of(call.value),
+            input: self.input(&call.input),
+            always,
+        }
+    }
+
+    fn input(&mut self, input: &InputEffect) -> CallInput {
+        match input {
+            InputEffect::Words { length, head, words } => CallInput::Words {
+                selector: if *length < 4 { None } else { self.selector(*head) },
+                words: words.iter().map(|word| self.templates.of(*word)).collect(),
+                length: *length,
+            },
+            InputEffect::Unknown { head } => CallInput::Unknown { selector: self.selector(*head) },
+            InputEffect::Forwarded => CallInput::Forwarded,
+        }
+    }
+
+    /// The selector that a word begins with.
+    fn selector(&self, head: TermId) -> Option<[u8; 4]> {
+        let word: U256 = self.terms.as_constant(head)?;
+        let bytes = word.to_be_bytes::<32>();
+        bytes.first_chunk().copied()
+    }
+}
+
+/// For each effect, whether every path that ends well has it.
+///
+/// It has if none that ends well is left without the nodes that have the effect.
+fn always(explored: &Explored) -> Vec<bool> {
+    let nodes = &explored.nodes;
+    let mut always = vec![false; explored.effects.len()];
+    let ends = nodes.iter().any(|node| node.is_done);
+    let too_many = nodes.len().saturating_mul(explored.effects.len()) > MAX_SEARCH;
+    if explored.incomplete.is_some() || !ends || too_many {
+        return always;
+    }
+    let mut search = Search { reached: vec![u32::MAX; nodes.len()], waiting: Vec::new() };
+    for (index, always) in (0..).zip(&mut always) {
+        *always = !search.ends_without(nodes, index);
+    }
+    always
+}
+
+/// A search for paths, which keeps its lists.
+struct Search {
+    /// The search that reached the node last.
+    reached: Vec<u32>,
+    waiting: Vec<u32>,
+}
+
+impl Search {
+    /// Whether some path ends well without the effect.
+    fn ends_without(&mut self, nodes: &[Node], effect: u32) -> bool {
+        self.waiting.clear();
+        self.waiting.push(0);
+        while let Some(node) = self.waiting.pop() {
+            let reached = &mut self.reached[node as usize];
+            let node = &nodes[node as usize];
+            if std::mem::replace(reached, effect) == effect || node.effects.contains(&effect) {
+                continue;
+            }
+            if node.is_done {
+                return true;
+            }
+            self.waiting.extend(&node.next);
+        }
+        false
+    }
+}
+
+/// The template of a call's target that is a number, as an address.
+pub(crate) fn as_address(target: &Template) -> Option<alloy_primitives::Address> {
+    let number = target.as_constant()?;
+    Some(alloy_primitives::Address::from_word(number.into()))
+}
