@@ -6,7 +6,8 @@
 //! brings along, such as "the entry of the sender in the mapping at slot 3", under *contexts*: what the
 //! transaction has in common with earlier ones, such as the function that it calls. Patterns are found
 //! by trying which hashes of the transaction's own words give the slots that it touched; nobody has
-//! to know the contract.
+//! to know the contract. What a contract's [code](crate::bytecode) says that its functions touch is
+//! filled in as well, and weighed by how often it turned out to be so.
 //!
 //! ```
 //! use warpline_analysis::predict::Predictor;
@@ -33,12 +34,15 @@
 //! Being wrong costs time only, so nothing here fails: what cannot be read of the state is not known.
 //! The same blocks give the same predictor, whatever the machine.
 
+mod codes;
+mod expand;
 mod explain;
 mod file;
 mod model;
 mod observed;
 mod pattern;
 mod score;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,12 +52,17 @@ use warpline_primitives::{
     AccessHint, AccessHints, Chance, Location, RecoveredBlock, StateSource, TransactionHints,
 };
 
+use codes::Codes;
+use expand::Expansion;
 use explain::{Explainer, mentioned};
 pub use file::{LoadError, SaveError};
 use model::{Context, Count, Key, Limits, Model, Occurrence};
 pub use observed::Observed;
-use pattern::{Call, Pattern};
+use pattern::{Call, Load, Pattern};
 pub use score::{Kind, Score, Tally};
+use templates::{Guess, Lesson};
+
+use crate::bytecode::BlockInputs;
 
 /// How likely an access has to be to be worth a word.
 const WORTH_SAYING: Chance = Chance::percent(10);
@@ -94,11 +103,24 @@ impl Config {
     }
 }
 
-/// An online model of what transactions do. See the [module](self).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What predictions are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// The templates of the code that runs only.
+    Templates,
+    /// What was learned of functions and their callers only.
+    Learned,
+    /// Both.
+    Both,
+}
+
+/// An online model of what transactions do. See the [module](self). Clones share analysed code and
+/// nothing else.
+#[derive(Clone, Debug, Default)]
 pub struct Predictor {
     config: Config,
     model: Model,
+    codes: Codes,
 }
 
 /// Slots of a block that count something: how often they were written so far.
@@ -107,7 +129,7 @@ type Counters = BTreeMap<Location, u64>;
 impl Predictor {
     /// One that knows nothing yet.
     pub fn new(config: Config) -> Self {
-        Self { config, model: Model::default() }
+        Self { config, ..Self::default() }
     }
 
     /// How many blocks it learned.
@@ -134,11 +156,36 @@ impl Predictor {
 
     /// What it expects of each transaction of `block`, whose parent state is `state`. Sender and
     /// recipient are always among it. Dependencies are [linked](AccessHints::link).
+    ///
+    /// Reads some of the state: the code of whom is called, and slots that say where others are.
     pub fn predict<S: StateSource>(&self, block: &RecoveredBlock, state: &S) -> AccessHints {
+        self.predict_from(block, state, Sources::Both)
+    }
+
+    /// As [`predict`](Self::predict), from these sources only.
+    pub fn predict_from<S: StateSource>(
+        &self,
+        block: &RecoveredBlock,
+        state: &S,
+        sources: Sources,
+    ) -> AccessHints {
         let mut counters = Counters::new();
+        let inputs = block_inputs(block);
         let transactions = block.transactions.iter().map(|tx| {
             let call = Call { sender: tx.signer(), recipient: tx.to(), input: tx.input() };
-            let mut accesses = self.accesses(&call, &mut loader(state, &counters));
+            let mut found = Found::new();
+            let mut load = loader(state, &counters);
+            if sources != Sources::Templates {
+                self.remember(&call, &mut load, &mut found);
+            }
+            if let Some(recipient) = call.recipient.filter(|_| sources != Sources::Learned) {
+                let mut guess = Guess::new(&self.model, self.config.limits());
+                let expansion = self.expansion(state, &call, inputs);
+                expansion.follow(recipient, (tx.value(), call.input), &mut load, &mut guess);
+                guess.into_hints().for_each(|(rank, hint)| add_likely(&mut found, rank, hint));
+            }
+            drop(load);
+            let mut accesses = in_order(found);
             add_plain(&mut accesses, &call, !tx.value().is_zero());
             count_writes(&mut counters, &accesses);
             let general = self.general(&call);
@@ -163,9 +210,8 @@ impl Predictor {
         keys.filter_map(|key| self.model.context(&key, &limits)).next()
     }
 
-    /// What was learned of transactions like `call`, in the order in which it is needed.
-    fn accesses(&self, call: &Call<'_>, load: &mut pattern::Load<'_>) -> Vec<AccessHint> {
-        let mut found: BTreeMap<Location, (u16, AccessHint)> = BTreeMap::new();
+    /// Adds what was learned of transactions like `call`.
+    fn remember(&self, call: &Call<'_>, load: &mut Load<'_>, found: &mut Found) {
         let limits = self.config.limits();
         let known = |key: Key| self.model.context(&key, &limits);
         let function = function(call).and_then(known);
@@ -174,21 +220,23 @@ impl Predictor {
         for context in function.or_else(contract).into_iter().chain(special) {
             for (pattern, count) in &context.patterns {
                 let (read, write, commutes) = context.chances(pattern, count);
-                if read < WORTH_SAYING {
-                    continue;
+                if read >= WORTH_SAYING
+                    && let Some(location) = call.locate(pattern, load)
+                {
+                    let hint = AccessHint { location, read, write, commutes };
+                    add_likely(found, count.rank, hint);
                 }
-                let Some(location) = call.locate(pattern, load) else { continue };
-                let hint = AccessHint { location, read, write, commutes };
-                let (rank, known) = found.entry(location).or_insert((count.rank, hint));
-                *rank = (*rank).min(count.rank);
-                known.commutes &= commutes;
-                known.read = known.read.max(read);
-                known.write = known.write.max(write);
             }
         }
-        let mut found: Vec<_> = found.into_values().collect();
-        found.sort_by_key(|(rank, _)| *rank);
-        found.into_iter().map(|(_, access)| access).take(MAX_ACCESSES).collect()
+    }
+
+    fn expansion<'e, S>(
+        &'e self,
+        state: &'e S,
+        call: &Call<'_>,
+        block: BlockInputs,
+    ) -> Expansion<'e, S> {
+        Expansion { codes: &self.codes, state, origin: call.sender, block }
     }
 
     /// Learns what `happened` in `block`, whose parent state is `state`: for each transaction what it
@@ -202,6 +250,7 @@ impl Predictor {
     ) {
         let mut counters = Counters::new();
         let mut budget = BLOCK_HASHES;
+        let inputs = block_inputs(block);
         for (tx, done) in block.transactions.iter().zip(&happened.transactions) {
             let call = Call { sender: tx.signer(), recipient: tx.to(), input: tx.input() };
             let accesses = &done.accesses[..done.accesses.len().min(MAX_ACCESSES)];
@@ -209,6 +258,14 @@ impl Predictor {
             let patterns =
                 self.explain(&mut explainer, &call, accesses, &mut loader(state, &counters));
             budget -= explainer.spent();
+            if let Some(recipient) = call.recipient {
+                let touched = accesses.iter().map(|it| (it.location, it.write >= Chance::EVEN));
+                let mut lesson = Lesson::new(touched.collect());
+                let mut load = loader(state, &counters);
+                let expansion = self.expansion(state, &call, inputs);
+                expansion.follow(recipient, (tx.value(), call.input), &mut load, &mut lesson);
+                lesson.teach(&mut self.model, &self.config.limits());
+            }
             let occurrence = Occurrence {
                 patterns: counted(accesses, &patterns),
                 conflicts: done.after.is_some(),
@@ -227,7 +284,7 @@ impl Predictor {
         explainer: &mut Explainer,
         call: &Call<'_>,
         accesses: &[AccessHint],
-        load: &mut pattern::Load<'_>,
+        load: &mut Load<'_>,
     ) -> explain::Explained {
         let touched: BTreeSet<_> = accesses.iter().map(|access| access.location).collect();
         let known = function(call).and_then(|key| self.model.contexts.get(&key));
@@ -248,6 +305,41 @@ impl Predictor {
         for key in special(call) {
             self.model.add(key, occurrence, &limits, Pattern::is_constant);
         }
+    }
+}
+
+/// What is found of one transaction, with how much comes before it.
+type Found = BTreeMap<Location, (u16, AccessHint)>;
+
+/// Adds `hint`. Of two at one location what is more likely counts.
+fn add_likely(found: &mut Found, rank: u16, hint: AccessHint) {
+    let (first, known) = found.entry(hint.location).or_insert((rank, hint));
+    *first = (*first).min(rank);
+    known.commutes &= hint.commutes;
+    known.read = known.read.max(hint.read);
+    known.write = known.write.max(hint.write);
+}
+
+/// What was found, first things first.
+fn in_order(found: Found) -> Vec<AccessHint> {
+    let likely = found.into_values().filter(|(_, access)| access.read >= WORTH_SAYING);
+    let mut found: Vec<_> = likely.collect();
+    found.sort_by_key(|(rank, _)| *rank);
+    found.into_iter().map(|(_, access)| access).take(MAX_ACCESSES).collect()
+}
+
+/// What code may ask of `block`.
+fn block_inputs(block: &RecoveredBlock) -> BlockInputs {
+    let header = &block.header;
+    let chain = block.transactions.iter().find_map(|tx| tx.chain_id());
+    BlockInputs {
+        timestamp: U256::from(header.timestamp),
+        number: U256::from(header.number),
+        coinbase: header.beneficiary,
+        prevrandao: header.mix_hash.into(),
+        gas_limit: U256::from(header.gas_limit),
+        chain_id: U256::from(chain.unwrap_or(1)),
+        base_fee: U256::from(header.base_fee_per_gas.unwrap_or_default()),
     }
 }
 

@@ -165,6 +165,6 @@ impl Predictor {
         let patterns = contexts.values().map(|context| context.patterns.len()).sum();
         let mut model = Model { blocks: body.blocks, contexts, patterns };
         model.fit(&config.limits());
-        Ok(Self { config, model })
+        Ok(Self { config, model, ..Self::default() })
     }
 }

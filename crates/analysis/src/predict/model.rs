@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use warpline_primitives::Chance;
 
@@ -24,6 +24,9 @@ const FORGOTTEN: u32 = ONE / 8;
 /// be of something that the next transaction has another of.
 const DOUBT: u32 = ONE / 2;
 const STRONG_DOUBT: u32 = 2 * ONE;
+/// How likely code does what it does on all its ways, and what it does on some, as counts have it.
+const ALWAYS: u32 = ONE * 95 / 100;
+const SOMETIMES: u32 = ONE * 40 / 100;
 /// Patterns of one context.
 const MAX_PATTERNS: usize = 512;
 /// Over how many calls times are averaged.
@@ -42,6 +45,8 @@ pub(super) enum Key {
     Caller(Address, Address),
     /// They bring no data along.
     Payment,
+    /// They run this function of this code, wherever it is.
+    Code(B256, [u8; 4]),
 }
 
 /// How often something happened.
@@ -151,6 +156,9 @@ impl Context {
             self.times.add(ns, occurrence.gas_limit);
         }
         for (pattern, now) in occurrence.patterns.iter().filter(|(pattern, _)| is_kept(pattern)) {
+            if now.read == 0 {
+                continue;
+            }
             let count = self.patterns.entry(*pattern).or_default();
             add(&mut count.read, now.read > 0);
             add(&mut count.write, now.write > 0);
@@ -174,6 +182,18 @@ impl Context {
         let of = |part| chance(part, self.seen, doubt);
         let commutes = u64::from(count.commutes) * 10 >= u64::from(count.read) * 9;
         (of(count.read), of(count.write), commutes)
+    }
+
+    /// How likely code, which this context is about, is to do what it may do at `site`, and to write
+    /// there, if it does `always` for all that it says itself.
+    pub(super) fn at_site(context: Option<&Self>, site: u32, always: bool) -> (Chance, Chance) {
+        let before = if always { ALWAYS } else { SOMETIMES };
+        let seen = context.map_or(0, |context| context.seen);
+        let count = context.and_then(|context| context.patterns.get(&Pattern::site(site)));
+        let count = count.copied().unwrap_or_default();
+        // As if it had been seen once more, with that chance.
+        let of = |part: u32| chance(part.saturating_add(before), seen.saturating_add(ONE), 0);
+        (of(count.read), of(count.write))
     }
 
     /// How likely a transaction of this context is to read what an earlier one writes.

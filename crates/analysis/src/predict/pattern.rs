@@ -34,6 +34,8 @@ pub(super) enum Place {
     Slot(U256),
     /// The slot of `key` in the mapping at slot `base`, and so many further.
     Entry { base: u8, order: Order, key: Word, further: u8 },
+    /// No location: what code may do at one site.
+    Site(u32),
     /// The slot of `inner` in the mapping that belongs to `outer` in the mapping at slot `base`.
     Nested { base: u8, order: Order, outer: Word, inner: Word, further: u8 },
 }
@@ -114,6 +116,7 @@ impl Call<'_> {
         let address = address_of(self.value(pattern.address, load)?)?;
         let slot = match pattern.place {
             Place::Account => return Some(Location::Account(address)),
+            Place::Site(_) => return None,
             Place::Slot(slot) => slot,
             Place::Entry { base, order, key, further } => {
                 let key = self.value(key, load)?;
@@ -130,6 +133,11 @@ impl Call<'_> {
 }
 
 impl Pattern {
+    /// What code may do at `site`.
+    pub(super) const fn site(site: u32) -> Self {
+        Self { address: Word::Recipient, place: Place::Site(site) }
+    }
+
     /// Whether it is the same for every transaction.
     pub(super) const fn is_constant(&self) -> bool {
         matches!(self.address, Word::Constant(_))
