@@ -1,5 +1,6 @@
 //! The `warpline` command.
 
+mod analyze;
 mod args;
 mod bench;
 mod compare;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Analyze(command) => analyze::run(&command),
         Command::Completions { shell } => print_completions(shell),
     };
     match result {
