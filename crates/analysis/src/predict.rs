@@ -223,7 +223,8 @@ impl Predictor {
                 if read >= WORTH_SAYING
                     && let Some(location) = call.locate(pattern, load)
                 {
-                    let hint = AccessHint { location, read, write, commutes };
+                    let at_ns = count.at_us.map(|us| u64::from(us) * 1000);
+                    let hint = AccessHint { location, read, write, commutes, at_ns };
                     add_likely(found, count.rank, hint);
                 }
             }
@@ -316,6 +317,7 @@ fn add_likely(found: &mut Found, rank: u16, hint: AccessHint) {
     let (first, known) = found.entry(hint.location).or_insert((rank, hint));
     *first = (*first).min(rank);
     known.commutes &= hint.commutes;
+    known.at_ns = known.at_ns.or(hint.at_ns);
     known.read = known.read.max(hint.read);
     known.write = known.write.max(hint.write);
 }
@@ -395,6 +397,7 @@ fn counted(accesses: &[AccessHint], patterns: &explain::Explained) -> Vec<(Patte
             write: u32::from(access.write >= Chance::EVEN),
             commutes: u32::from(access.commutes),
             rank,
+            at_us: access.at_ns.map(|ns| u32::try_from(ns / 1000).unwrap_or(u32::MAX)),
         };
         let of = patterns.get(&access.location).into_iter().flatten();
         counted.extend(of.map(|pattern| (*pattern, count)));

@@ -171,21 +171,24 @@ impl TransactionTrace {
 impl From<&TransactionTrace> for TransactionHints {
     fn from(trace: &TransactionTrace) -> Self {
         let chance = |happens| if happens { Chance::CERTAIN } else { Chance::NEVER };
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).ok();
         let accounts = trace.accounts.iter().map(|account| {
             let commutes = account.balance != BalanceUse::Exact && !account.changes_more;
             let write = chance(account.changes_balance() || account.changes_more || account.wipes);
             let read = AccessHint::read(Location::Account(account.address));
-            (account.first.time, AccessHint { write, commutes, ..read })
+            let at_ns = ns(account.first.time);
+            (account.first.time, AccessHint { write, commutes, at_ns, ..read })
         });
         let slots = trace.slots.iter().map(|slot| {
             let read = AccessHint::read(Location::Slot(slot.address, slot.slot));
-            (slot.first.time, AccessHint { write: chance(slot.changes), ..read })
+            let (write, at_ns) = (chance(slot.changes), ns(slot.first.time));
+            (slot.first.time, AccessHint { write, at_ns, ..read })
         });
         let mut accesses: Vec<_> = accounts.chain(slots).collect();
         accesses.sort_by_key(|(first, _)| *first);
         Self {
             accesses: accesses.into_iter().map(|(_, access)| access).collect(),
-            time_ns: u64::try_from(trace.took.as_nanos()).ok(),
+            time_ns: ns(trace.took),
             ..Self::default()
         }
     }

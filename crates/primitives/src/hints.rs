@@ -44,6 +44,8 @@ pub struct AccessHint {
     /// Whether it makes no difference to its outcome in which order it and others like it come: it adds
     /// to a balance without looking at it, or reads what certainly does not matter.
     pub commutes: bool,
+    /// How long after its beginning it first needs it, in nanoseconds, where that is known.
+    pub at_ns: Option<u64>,
 }
 
 /// Something that is read and written: an account or one of its slots.
@@ -91,7 +93,7 @@ impl AccessHint {
     /// It reads `location`, and does no more.
     pub const fn read(location: Location) -> Self {
         let (read, write) = (Chance::CERTAIN, Chance::NEVER);
-        Self { location, read, write, commutes: false }
+        Self { location, read, write, commutes: false, at_ns: None }
     }
 
     /// It reads `location` and leaves another value there.
@@ -99,6 +101,9 @@ impl AccessHint {
         Self { write: Chance::CERTAIN, ..Self::read(location) }
     }
 }
+
+/// What is worth doing at the same time as the same part of other transactions, in nanoseconds.
+const WORTH_BEGINNING_NS: u64 = 100_000;
 
 /// Which transactions write a location, as far as one has looked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,17 +122,26 @@ impl AccessHints {
     /// Sets [`after`](TransactionHints::after) of each transaction: to the last earlier one that is
     /// expected to write what this one is expected to read, each with a chance of `at_least`.
     ///
+    /// One that first comes to such a location after a long time, and most of its own, comes after
+    /// nobody: by then others may be done, and whoever executes it can wait there if they are not.
+    ///
     /// Takes time in proportion to the accesses, which is better spent before the block has to be
     /// executed than while it is.
     pub fn link(&mut self, at_least: Chance) {
         let mut written: HashMap<Location, Writers> = HashMap::default();
         for (index, tx) in self.transactions.iter_mut().enumerate() {
-            let reads = tx.accesses.iter().filter(|access| access.read >= at_least);
-            let writers = reads.filter_map(|access| {
-                let writers = written.get(&access.location)?;
-                if access.commutes { writers.ordered } else { writers.any }
-            });
-            tx.after = writers.max();
+            let (mut after, mut first_ns) = (None, u64::MAX);
+            for access in tx.accesses.iter().filter(|access| access.read >= at_least) {
+                let writers = written.get(&access.location).copied().unwrap_or_default();
+                let writer = if access.commutes { writers.ordered } else { writers.any };
+                if writer.is_some() {
+                    after = after.max(writer);
+                    first_ns = first_ns.min(access.at_ns.unwrap_or_default());
+                }
+            }
+            let is_late = first_ns >= WORTH_BEGINNING_NS
+                && tx.time_ns.is_some_and(|ns| first_ns.saturating_mul(2) >= ns);
+            tx.after = after.filter(|_| !is_late);
             for access in tx.accesses.iter().filter(|access| access.write >= at_least) {
                 let writers = match written.entry(access.location) {
                     Entry::Occupied(known) => known.into_mut(),
@@ -192,6 +206,23 @@ mod tests {
         assert_eq!(after(&[&[hardly], &[read]]), [None, None]);
         assert_eq!(after(&[&[write], &[AccessHint { read: unlikely, ..read }]]), [None, None]);
         assert_eq!(after(&[&[write], &[hardly], &[read]]), [None, Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn who_comes_late_to_what_others_write_need_not_wait_to_begin() {
+        let write = AccessHint::write(location(1));
+        let after_for = |at_ns, time_ns| {
+            let mut hints = hints(&[&[write], &[AccessHint { at_ns, ..write }]]);
+            hints.transactions[1].time_ns = time_ns;
+            hints.link(Chance::EVEN);
+            hints.transactions[1].after
+        };
+        assert_eq!(after_for(Some(100_000), Some(200_000)), None);
+        assert_eq!(after_for(Some(100_000), Some(200_001)), Some(0), "there is much to do behind");
+        assert_eq!(after_for(Some(99_999), Some(100_000)), Some(0), "too little to begin with");
+        assert_eq!(after_for(None, Some(200_000)), Some(0));
+        assert_eq!(after_for(Some(u64::MAX), None), Some(0));
+        assert_eq!(after_for(Some(u64::MAX), Some(u64::MAX)), None);
     }
 
     #[test]

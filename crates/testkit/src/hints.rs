@@ -36,7 +36,9 @@ pub fn random_hints(block: &RecoveredBlock, seed: u64) -> AccessHints {
                 _ => Location::Slot(address, slot),
             };
             let [read, write] = [(); 2].map(|()| Chance::percent(dice.below(101)));
-            AccessHint { location, read, write, commutes: dice.below(4) == 0 }
+            let commutes = dice.below(4) == 0;
+            let at_ns = [None, Some(0), Some(u64::MAX)][usize::from(dice.below(3))];
+            AccessHint { location, read, write, commutes, at_ns }
         };
         let accesses = (0..index % 12).map(|_| access()).collect();
         let time_ns = match dice.below(5) {

@@ -58,6 +58,8 @@ pub(super) struct Count {
     pub(super) commutes: u32,
     /// How many other locations came before, the last time.
     pub(super) rank: u16,
+    /// How long after its beginning a transaction first came to it, the last time, in microseconds.
+    pub(super) at_us: Option<u32>,
 }
 
 /// How long calls take: on average each, and for each unit of gas they ask for, and by how much either
@@ -163,7 +165,7 @@ impl Context {
             add(&mut count.read, now.read > 0);
             add(&mut count.write, now.write > 0);
             add(&mut count.commutes, now.commutes > 0);
-            count.rank = now.rank;
+            (count.rank, count.at_us) = (now.rank, now.at_us);
         }
         if self.patterns.len() > MAX_PATTERNS {
             let mut least: Vec<_> =

@@ -60,13 +60,18 @@ impl Visit for Guess<'_> {
     fn touch(&mut self, act: Act) {
         let (read, write) = self.chances(&act);
         let write = if act.writes { write } else { Chance::NEVER };
-        self.found.push(AccessHint { location: act.location, read, write, commutes: false });
+        self.found.push(AccessHint { read, write, ..AccessHint::read(act.location) });
     }
 
     fn call(&mut self, act: Act) -> Option<Chance> {
         let (read, _) = self.chances(&act);
         let write = if act.writes { read } else { Chance::NEVER };
-        self.found.push(AccessHint { location: act.location, read, write, commutes: act.writes });
+        self.found.push(AccessHint {
+            read,
+            write,
+            commutes: act.writes,
+            ..AccessHint::read(act.location)
+        });
         (read >= WORTH_FOLLOWING).then_some(read)
     }
 }
