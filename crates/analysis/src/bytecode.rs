@@ -40,8 +40,10 @@ mod state;
 mod summary;
 mod template;
 mod term;
+mod words;
 
 pub use code::Block;
+pub use conflict::{Action, Relation, Scope, Touch};
 pub use explore::Budget;
 pub use function::{
     Access, AccessKind, Call, CallInput, CallKind, Entry, Function, Incomplete, Increment,
@@ -51,6 +53,7 @@ pub use operator::Operator;
 pub use proxy::{Convention, Proxy};
 pub use segment::{Opener, Segment};
 pub use template::{BlockInputs, Expr, Inputs, MAX_PREIMAGE, MAX_SIZE, Template, Value};
+pub use words::{Names, Signature, Variable};
 
 use code::Code;
 use explore::explore;

@@ -9,6 +9,8 @@ use warpline_fuzz::Rules;
 use warpline_testkit::MAX_OUTSTANDING;
 use warpline_workloads::Workload;
 
+use crate::analyze::AnalyzeCommand;
+
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
 #[derive(Debug, Parser)]
 #[command(name = "warpline", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -32,8 +34,12 @@ pub(crate) enum Command {
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(FuzzArgs),
     /// Say what can be known of transactions before they run.
-    #[command(subcommand)]
-    Analyze(AnalyzeCommand),
+    #[command(after_help = ANALYZE_EXAMPLES)]
+    Analyze {
+        /// What to analyse.
+        #[command(subcommand)]
+        command: AnalyzeCommand,
+    },
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -82,13 +88,9 @@ const FUZZ_EXAMPLES: &str = "Examples:
 
 Exit status: 0 nothing found, 1 two ways of execution differ, 2 unusable arguments.";
 
-const PREDICT_EXAMPLES: &str = "Examples:
-  warpline analyze predict blocks/                  how well each block is predicted by those before
-  warpline analyze predict --save model blocks/     and keep what was learned
-  warpline analyze predict --load model --read-latency-us 100 later/
-                                                    on a slow state, with what was learned before
-
-Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable input or arguments.";
+const ANALYZE_EXAMPLES: &str = "Examples:
+  warpline analyze contract Token.json   which storage its functions touch, and what makes them conflict
+  warpline analyze predict blocks/       how well each block is predicted by those before it";
 
 const COMPLETIONS_EXAMPLES: &str = "Example:
   warpline completions bash > /etc/bash_completion.d/warpline";
@@ -197,15 +199,6 @@ pub(crate) struct FuzzArgs {
     #[cfg(feature = "testing")]
     #[arg(long, hide = true, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     pub(crate) sabotage: Option<u32>,
-}
-
-/// What `analyze` says something about.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AnalyzeCommand {
-    /// Predict what the transactions of each block touch and take from the blocks before it, and
-    /// measure how good that is and what it gives.
-    #[command(after_help = PREDICT_EXAMPLES)]
-    Predict(PredictArgs),
 }
 
 #[derive(Args, Debug)]

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
-        Command::Analyze(command) => analyze::run(&command),
+        Command::Analyze { command } => analyze::run(&command),
         Command::Completions { shell } => print_completions(shell),
     };
     match result {

@@ -12,6 +12,19 @@ pub(crate) enum Effect {
     SelfDestruct { pc: u32 },
 }
 
+impl Effect {
+    /// The offset of the instruction.
+    pub(crate) const fn pc(&self) -> u32 {
+        match self {
+            Self::Read { pc, .. }
+            | Self::Write { pc, .. }
+            | Self::Create { pc }
+            | Self::SelfDestruct { pc }
+            | Self::Call(CallEffect { pc, .. }) => *pc,
+        }
+    }
+}
+
 /// A call of another contract.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallEffect {

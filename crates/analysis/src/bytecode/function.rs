@@ -2,7 +2,10 @@
 
 use alloy_primitives::U256;
 
-use super::{segment::Segment, template::Template};
+use super::{
+    segment::Segment,
+    template::{Expr, Template},
+};
 
 /// One way into a contract's code, and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +193,38 @@ impl Access {
     /// Whether it is a write.
     pub const fn is_write(&self) -> bool {
         matches!(self.kind, AccessKind::Write(_))
+    }
+}
+
+impl WriteValue {
+    /// What holds of both.
+    pub(crate) fn join(&self, other: &Self) -> Self {
+        match (self, other) {
+            (one, other) if one == other => one.clone(),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Constant(_) | Self::Value(_), Self::Constant(_) | Self::Value(_)) => {
+                Self::Value(Template::new(Expr::Unknown))
+            }
+            (Self::Increment(one), Self::Increment(other)) => Self::Increment(one.join(other)),
+            (Self::Field { bits }, Self::Field { bits: other }) => {
+                Self::Field { bits: *bits | *other }
+            }
+            (
+                Self::FieldIncrement { bits, increment },
+                Self::FieldIncrement { bits: other_bits, increment: other },
+            ) if bits == other_bits => {
+                Self::FieldIncrement { bits: *bits, increment: increment.join(other) }
+            }
+            // A value that is independent of the slot on one path only is derived on the other.
+            _ => Self::Derived,
+        }
+    }
+}
+
+impl Increment {
+    fn join(&self, other: &Self) -> Self {
+        let by = if self.by == other.by { self.by.clone() } else { Template::new(Expr::Unknown) };
+        Self { by, is_tested: self.is_tested || other.is_tested }
     }
 }
 

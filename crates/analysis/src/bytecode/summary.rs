@@ -1,11 +1,13 @@
 //! From the paths of a function to what is said of it.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use alloy_primitives::U256;
 
 use super::{
     effect::{CallEffect, Effect, InputEffect},
     explore::{Explored, Node},
-    function::{Access, AccessKind, Call, CallInput, Entry, Function, Increment, WriteValue},
+    function::{self, Access, AccessKind, Call, CallInput, Function, Increment, WriteValue},
     state::Written,
     template::Template,
     term::{Templates, TermId, Terms, UNKNOWN},
@@ -15,8 +17,7 @@ use super::{
 const MAX_SEARCH: usize = 400_000;
 
 /// The function whose paths were explored. It has no segments yet.
-pub(crate) fn summarize(entry: Entry, explored: &Explored) -> Function {
-    let always = always(explored);
+pub(crate) fn summarize(entry: function::Entry, explored: &Explored) -> Function {
     let mut writer = Writer {
         terms: &explored.terms,
         templates: explored.terms.templates(),
@@ -35,30 +36,29 @@ pub(crate) fn summarize(entry: Entry, explored: &Explored) -> Function {
         edges: Vec::new(),
         segments: Vec::new(),
     };
-    for (effect, always) in explored.effects.iter().zip(always) {
+    let mut groups = Groups::default();
+    for effect in &explored.effects {
+        let (pc, always) = (effect.pc(), false);
         match effect {
-            Effect::Read { pc, slot } => function.accesses.push(Access {
-                pc: *pc,
-                slot: writer.templates.of(*slot),
-                kind: AccessKind::Read,
-                always,
-            }),
-            Effect::Write { pc, slot, written } => function.accesses.push(Access {
-                pc: *pc,
-                slot: writer.templates.of(*slot),
-                kind: AccessKind::Write(writer.write_value(*slot, *written)),
-                always,
-            }),
-            Effect::Call(call) => function.calls.push(writer.call(call, always)),
-            Effect::Create { .. } => function.creates = true,
-            Effect::SelfDestruct { .. } => function.self_destructs = true,
+            Effect::Read { slot, .. } => {
+                let slot = writer.templates.of(*slot);
+                groups.access(Access { pc, slot, kind: AccessKind::Read, always });
+            }
+            Effect::Write { slot, written, .. } => {
+                let kind = AccessKind::Write(writer.write_value(*slot, *written));
+                let slot = writer.templates.of(*slot);
+                groups.access(Access { pc, slot, kind, always });
+            }
+            Effect::Call(call) => groups.call(writer.call(call, always)),
+            Effect::Create { .. } => groups.other(&mut function.creates),
+            Effect::SelfDestruct { .. } => groups.other(&mut function.self_destructs),
         }
     }
-    // Terms differ where templates do not: what is unknown looks the same.
+    groups.find_always(explored);
+    function.accesses = groups.accesses.into_values().map(|(_, access)| access).collect();
+    function.calls = groups.calls.into_iter().map(|(_, call)| call).collect();
     function.accesses.sort_by(|one, two| (one.pc, &one.slot).cmp(&(two.pc, &two.slot)));
-    function.accesses.dedup();
     function.calls.sort_by(|one, two| (one.pc, &one.target).cmp(&(two.pc, &two.target)));
-    function.calls.dedup();
     function.blocks = sorted(explored.nodes.iter().map(|node| node.pc).collect());
     let edges = explored
         .nodes
@@ -154,40 +154,92 @@ impl Writer<'_> {
     }
 }
 
-/// For each effect, whether every path that ends well has it.
-///
-/// It has if none that ends well is left without the nodes that have the effect.
-fn always(explored: &Explored) -> Vec<bool> {
-    let nodes = &explored.nodes;
-    let mut always = vec![false; explored.effects.len()];
-    let ends = nodes.iter().any(|node| node.is_done);
-    let too_many = nodes.len().saturating_mul(explored.effects.len()) > MAX_SEARCH;
-    if explored.incomplete.is_some() || !ends || too_many {
-        return always;
+/// Effects that look the same from outside. Terms differ where templates do not: what is unknown looks
+/// the same.
+#[derive(Default)]
+struct Groups {
+    /// The group of each effect.
+    of: Vec<u32>,
+    count: u32,
+    accesses: BTreeMap<(u32, bool, Template), (u32, Access)>,
+    calls: Vec<(u32, Call)>,
+}
+
+impl Groups {
+    fn access(&mut self, access: Access) {
+        let key = (access.pc, access.is_write(), access.slot.clone());
+        let group = match self.accesses.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert((self.count, access));
+                self.count += 1;
+                self.count - 1
+            }
+            Entry::Occupied(mut entry) => {
+                let (group, before) = entry.get_mut();
+                if let (AccessKind::Write(before), AccessKind::Write(value)) =
+                    (&mut before.kind, &access.kind)
+                {
+                    *before = before.join(value);
+                }
+                *group
+            }
+        };
+        self.of.push(group);
     }
-    let mut search = Search { reached: vec![u32::MAX; nodes.len()], waiting: Vec::new() };
-    for (index, always) in (0..).zip(&mut always) {
-        *always = !search.ends_without(nodes, index);
+
+    fn call(&mut self, call: Call) {
+        let same = self.calls.iter().find(|(_, before)| *before == call).map(|(group, _)| *group);
+        let group = same.unwrap_or_else(|| {
+            self.calls.push((self.count, call));
+            self.count += 1;
+            self.count - 1
+        });
+        self.of.push(group);
     }
-    always
+
+    fn other(&mut self, flag: &mut bool) {
+        *flag = true;
+        self.of.push(u32::MAX);
+    }
+
+    /// Finds out which groups every path has that ends well: those without which none ends well.
+    fn find_always(&mut self, explored: &Explored) {
+        let nodes = &explored.nodes;
+        let ends = nodes.iter().any(|node| node.is_done);
+        let too_many = nodes.len().saturating_mul(self.count as usize) > MAX_SEARCH;
+        if explored.incomplete.is_some() || !ends || too_many {
+            return;
+        }
+        let mut search =
+            Search { groups: &self.of, reached: vec![u32::MAX; nodes.len()], waiting: Vec::new() };
+        for (group, access) in self.accesses.values_mut() {
+            access.always = !search.ends_without(nodes, *group);
+        }
+        for (group, call) in &mut self.calls {
+            call.always = !search.ends_without(nodes, *group);
+        }
+    }
 }
 
 /// A search for paths, which keeps its lists.
-struct Search {
+struct Search<'a> {
+    /// The group of each effect.
+    groups: &'a [u32],
     /// The search that reached the node last.
     reached: Vec<u32>,
     waiting: Vec<u32>,
 }
 
-impl Search {
-    /// Whether some path ends well without the effect.
-    fn ends_without(&mut self, nodes: &[Node], effect: u32) -> bool {
+impl Search<'_> {
+    /// Whether some path ends well without an effect of the group.
+    fn ends_without(&mut self, nodes: &[Node], group: u32) -> bool {
         self.waiting.clear();
         self.waiting.push(0);
         while let Some(node) = self.waiting.pop() {
             let reached = &mut self.reached[node as usize];
             let node = &nodes[node as usize];
-            if std::mem::replace(reached, effect) == effect || node.effects.contains(&effect) {
+            let mut effects = node.effects.iter().map(|effect| self.groups[*effect as usize]);
+            if std::mem::replace(reached, group) == group || effects.any(|it| it == group) {
                 continue;
             }
             if node.is_done {

@@ -1,0 +1,87 @@
+//! What functions really touch is what was said of them: in every frame of generated and of real blocks.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and talk")]
+
+mod watch;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alloy_evm::{
+    Evm, EvmFactory,
+    block::BlockExecutor,
+    eth::{EthBlockExecutor, EthEvmFactory},
+};
+use revm::database::State;
+use warpline_chain::ChainSpec;
+use warpline_engine::{BlockVm, Engine, EngineConfig, Ethereum, ExecutorSpec, Receipts, SourceDb};
+use warpline_primitives::{RecoveredBlock, StateSource};
+use warpline_replay::{Input, Inputs};
+use warpline_testkit::execution_ctx;
+use warpline_workloads::{Size, Workload, generate};
+
+use watch::Watch;
+
+/// Executes `block` under `watch`.
+fn execute<S: StateSource>(
+    chain: Arc<ChainSpec>,
+    block: &RecoveredBlock,
+    state: &S,
+    watch: &mut Watch,
+) {
+    let engine = Engine::new(Ethereum::new(chain), EngineConfig::with_threads(1)).unwrap();
+    let mut db = State::builder().with_database_ref(SourceDb(state)).with_bundle_update().build();
+    let factory = EthEvmFactory::default();
+    let mut evm = factory.create_evm_with_inspector(&mut db, engine.vm().env(block), watch);
+    evm.enable_inspector();
+    let spec = ExecutorSpec(Arc::clone(engine.vm().spec()));
+    let mut executor = EthBlockExecutor::new(evm, execution_ctx(block), spec, Receipts);
+    executor.apply_pre_execution_changes().unwrap();
+    for tx in &block.transactions {
+        executor.execute_transaction(tx).unwrap();
+    }
+}
+
+/// The entry `name` of the shared folder, or `None`, said in one line, where it is not there.
+fn shared(name: &str) -> Option<PathBuf> {
+    let folder = env::var_os("WARPLINE_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("not run: {} is not there", path.display());
+    None
+}
+
+#[test]
+fn generated_blocks_touch_what_is_said() {
+    let mut watch = Watch::default();
+    for workload in Workload::ALL {
+        let generated = generate(workload, Size::Transactions(60), 7);
+        let chain = Arc::new(generated.chain.clone());
+        execute(chain, &generated.block, &generated.state, &mut watch);
+    }
+    assert!(watch.faults.is_empty(), "{:#?}", watch.faults);
+    let counts = watch.counts;
+    assert_eq!(counts.frames, counts.known, "everything of our contracts is known: {counts:?}");
+    assert_eq!(counts.accesses, counts.predicted, "{counts:?}");
+}
+
+#[test]
+fn real_blocks_touch_what_is_said() {
+    let Some(path) = shared("blocks/mainnet/prestate") else { return };
+    let mut watch = Watch::default();
+    for input in Inputs::open([path]) {
+        let Input::Block(input) = input.unwrap() else { panic!("not a block") };
+        let before = watch.counts.frames;
+        execute(Arc::clone(&input.chain), &input.block, &input.parent, &mut watch);
+        println!("{}: {} frames", input.number(), watch.counts.frames - before);
+    }
+    println!("{:?}", watch.counts);
+    assert!(watch.faults.is_empty(), "{:#?}", watch.faults);
+}
