@@ -20,9 +20,11 @@ use super::pattern::Pattern;
 const ONE: u32 = 1 << 8;
 /// What is counted less often than that is forgotten.
 const FORGOTTEN: u32 = ONE / 8;
-/// By so much a pattern is taken to have been seen too seldom to be sure of it; and one that must
-/// be of something that the next transaction has another of.
+/// By so much a pattern is taken to have been seen too seldom to be sure of it; one that is somebody
+/// else's, for whom the next transaction may have another; and one that is most likely of something that the
+/// next has another of.
 const DOUBT: u32 = ONE / 2;
+const FOREIGN_DOUBT: u32 = ONE * 5 / 4;
 const STRONG_DOUBT: u32 = 2 * ONE;
 /// How likely code does what it does on all its ways, and what it does on some, as counts have it.
 const ALWAYS: u32 = ONE * 95 / 100;
@@ -180,7 +182,11 @@ impl Context {
     /// How likely a transaction of this context is to read and to write what `pattern` is, and whether
     /// the order in which it does so makes no difference.
     pub(super) fn chances(&self, pattern: &Pattern, count: &Count) -> (Chance, Chance, bool) {
-        let doubt = if pattern.is_unexplained() { STRONG_DOUBT } else { DOUBT };
+        let doubt = match pattern {
+            pattern if pattern.is_unexplained() => STRONG_DOUBT,
+            pattern if pattern.is_constant() => FOREIGN_DOUBT,
+            _ => DOUBT,
+        };
         let of = |part| chance(part, self.seen, doubt);
         let commutes = u64::from(count.commutes) * 10 >= u64::from(count.read) * 9;
         (of(count.read), of(count.write), commutes)

@@ -112,6 +112,8 @@ fn block(
     let start = Instant::now();
     let hints = predictor.predict(block, state);
     let predicting = start.elapsed();
+    // The first execution meets the code for the first time, which no time to learn from is to contain.
+    engine.execute_with(block, state, Strategy::Sequential)?;
     let (output, traces) = engine.trace(block, state)?;
     let happened = true_hints(&traces);
     let mut scores = [Score::default(); 3];

@@ -10,6 +10,7 @@ mod conformance;
 mod fixtures;
 mod fuzz;
 mod inputs;
+mod predict;
 mod replay;
 mod sample;
 mod shared;
