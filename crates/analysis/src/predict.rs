@@ -193,7 +193,7 @@ impl Predictor {
                 accesses,
                 time_ns: general.and_then(|context| context.times.of(tx.gas_limit())),
                 conflict: general.map_or(Chance::NEVER, Context::conflict),
-                after: None,
+                ..TransactionHints::default()
             }
         });
         let mut hints = AccessHints { transactions: transactions.collect() };

@@ -178,8 +178,8 @@ fn memory_is_bounded_whatever_is_learned() {
     (config.max_contexts, config.max_patterns) = (500, 3_000);
     let mut predictor = Predictor::new(config);
     let state = MemoryState::default();
-    for seed in 0..40 {
-        let (block, happened) = strangers(seed, 100, if seed % 2 == 0 { 5 } else { 700 });
+    for seed in 0..16 {
+        let (block, happened) = strangers(seed, 40, if seed % 2 == 0 { 5 } else { 700 });
         predictor.learn(&block, &happened, &state);
         assert!(predictor.contexts() <= 500, "{}", predictor.contexts());
         assert!(predictor.patterns() <= 3_000, "{}", predictor.patterns());

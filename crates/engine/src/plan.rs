@@ -103,7 +103,7 @@ impl<'b, T: Transaction> Plan<'b, T> {
         advice: Advice<'b>,
         credits_commute: bool,
     ) -> Self {
-        let plan = Self::new(block, advice, 1, credits_commute);
+        let plan = Self::new(block, advice.without_pauses(), 1, credits_commute);
         Self { batches: plan.batches.of_one(), long: Vec::new(), ..plan }
     }
 

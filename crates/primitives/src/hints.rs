@@ -30,6 +30,9 @@ pub struct TransactionHints {
     /// The last earlier transaction that had better be executed before this one begins, by its index.
     /// See [`AccessHints::link`].
     pub after: Option<usize>,
+    /// Whether it comes so late to what it needs of that one, and of others, that it may as well begin
+    /// and wait there.
+    pub is_late: bool,
 }
 
 /// Something that a transaction is expected to read, and perhaps to write.
@@ -122,8 +125,9 @@ impl AccessHints {
     /// Sets [`after`](TransactionHints::after) of each transaction: to the last earlier one that is
     /// expected to write what this one is expected to read, each with a chance of `at_least`.
     ///
-    /// One that first comes to such a location after a long time, and most of its own, comes after
-    /// nobody: by then others may be done, and whoever executes it can wait there if they are not.
+    /// One that first comes to such a location after a long time, and most of its own, is
+    /// [late](TransactionHints::is_late): by then the other may be done, and whoever executes it can wait
+    /// there if not.
     ///
     /// Takes time in proportion to the accesses, which is better spent before the block has to be
     /// executed than while it is.
@@ -139,9 +143,10 @@ impl AccessHints {
                     first_ns = first_ns.min(access.at_ns.unwrap_or_default());
                 }
             }
-            let is_late = first_ns >= WORTH_BEGINNING_NS
+            tx.is_late = after.is_some()
+                && first_ns >= WORTH_BEGINNING_NS
                 && tx.time_ns.is_some_and(|ns| first_ns.saturating_mul(2) >= ns);
-            tx.after = after.filter(|_| !is_late);
+            tx.after = after;
             for access in tx.accesses.iter().filter(|access| access.write >= at_least) {
                 let writers = match written.entry(access.location) {
                     Entry::Occupied(known) => known.into_mut(),
@@ -211,18 +216,19 @@ mod tests {
     #[test]
     fn who_comes_late_to_what_others_write_need_not_wait_to_begin() {
         let write = AccessHint::write(location(1));
-        let after_for = |at_ns, time_ns| {
+        let is_late = |at_ns, time_ns| {
             let mut hints = hints(&[&[write], &[AccessHint { at_ns, ..write }]]);
             hints.transactions[1].time_ns = time_ns;
             hints.link(Chance::EVEN);
-            hints.transactions[1].after
+            assert_eq!(hints.transactions[1].after, Some(0));
+            hints.transactions[1].is_late
         };
-        assert_eq!(after_for(Some(100_000), Some(200_000)), None);
-        assert_eq!(after_for(Some(100_000), Some(200_001)), Some(0), "there is much to do behind");
-        assert_eq!(after_for(Some(99_999), Some(100_000)), Some(0), "too little to begin with");
-        assert_eq!(after_for(None, Some(200_000)), Some(0));
-        assert_eq!(after_for(Some(u64::MAX), None), Some(0));
-        assert_eq!(after_for(Some(u64::MAX), Some(u64::MAX)), None);
+        assert!(is_late(Some(100_000), Some(200_000)));
+        assert!(!is_late(Some(100_000), Some(200_001)), "there is much to do behind");
+        assert!(!is_late(Some(99_999), Some(100_000)), "too little to begin with");
+        assert!(!is_late(None, Some(200_000)));
+        assert!(!is_late(Some(u64::MAX), None));
+        assert!(is_late(Some(u64::MAX), Some(u64::MAX)));
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub fn random_hints(block: &RecoveredBlock, seed: u64) -> AccessHints {
             1 => Some(usize::from(dice.below(255)) * length / 200),
             _ => index.checked_sub(usize::from(dice.below(8))),
         };
-        TransactionHints { accesses, time_ns, conflict: Chance::percent(dice.below(101)), after }
+        let (conflict, is_late) = (Chance::percent(dice.below(101)), dice.below(4) == 0);
+        TransactionHints { accesses, time_ns, conflict, after, is_late }
     };
     AccessHints { transactions: (0..length).map(transaction).collect() }
 }

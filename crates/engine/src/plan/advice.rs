@@ -23,25 +23,34 @@ const WORTH_READING: Chance = Chance::percent(20);
 
 /// Hints at a block, if there are any.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Advice<'b>(Option<&'b AccessHints>);
+pub(crate) struct Advice<'b> {
+    hints: Option<&'b AccessHints>,
+    /// Whether who comes late to what it needs waits before it begins.
+    holds_late: bool,
+}
 
 impl<'b> From<Option<&'b AccessHints>> for Advice<'b> {
     fn from(hints: Option<&'b AccessHints>) -> Self {
-        Self(hints)
+        Self { hints, ..Self::NONE }
     }
 }
 
 impl<'b> Advice<'b> {
     /// No hints.
-    pub(crate) const NONE: Self = Self(None);
+    pub(crate) const NONE: Self = Self { hints: None, holds_late: false };
+
+    /// These where nobody can wait in the middle of a transaction.
+    pub(super) const fn without_pauses(self) -> Self {
+        Self { holds_late: true, ..self }
+    }
 
     /// Whether there are any.
     pub(super) const fn is_given(&self) -> bool {
-        self.0.is_some()
+        self.hints.is_some()
     }
 
     fn of(&self, tx: usize) -> Option<&'b TransactionHints> {
-        self.0?.of(tx)
+        self.hints?.of(tx)
     }
 
     /// How long the transaction at `tx` is said to take, in nanoseconds.
@@ -52,7 +61,8 @@ impl<'b> Advice<'b> {
     /// After which earlier transaction from `first` on, counted from there, the one at `tx` is said to
     /// be worth beginning; [`NO_DEPENDENCY`] for none.
     pub(super) fn dependency_within(&self, first: usize, tx: usize) -> u32 {
-        let after = self.of(tx).and_then(|hints| hints.after).filter(|after| *after < tx);
+        let hints = self.of(tx).filter(|hints| self.holds_late || !hints.is_late);
+        let after = hints.and_then(|hints| hints.after).filter(|after| *after < tx);
         let after = after.and_then(|after| u32::try_from(after.checked_sub(first)?).ok());
         after.unwrap_or(NO_DEPENDENCY)
     }
@@ -64,7 +74,7 @@ impl<'b> Advice<'b> {
 
     /// What transactions that are speculated on from the start are said to read, in their order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + use<'b> {
-        let transactions = self.0.map(|hints| &*hints.transactions).unwrap_or_default();
+        let transactions = self.hints.map(|hints| &*hints.transactions).unwrap_or_default();
         transactions.iter().take(WINDOW as usize).flat_map(|hints| {
             let likely = hints.accesses.iter().take(MAX_KEYS);
             let likely = likely.filter(|access| access.read >= WORTH_READING);
@@ -99,6 +109,16 @@ mod tests {
         assert_eq!(advice.dependency_within(4, 6), 1);
         assert_eq!(advice.dependency_within(6, 6), none);
         assert_eq!(Advice::NONE.dependency_within(0, 1), none);
+    }
+
+    #[test]
+    fn who_comes_late_waits_only_where_it_cannot_pause() {
+        let late =
+            TransactionHints { after: Some(0), is_late: true, ..TransactionHints::default() };
+        let hints = hints([TransactionHints::default(), late]);
+        let advice = Advice::from(Some(&hints));
+        assert_eq!(advice.dependency_within(0, 1), NO_DEPENDENCY);
+        assert_eq!(advice.without_pauses().dependency_within(0, 1), 0);
     }
 
     #[test]
