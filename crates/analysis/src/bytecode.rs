@@ -61,7 +61,7 @@ use selector::Found;
 use summary::summarize;
 use term::{Facts, Terms};
 
-/// No more bytes of code are looked at: twice what may be deployed under any fork so far.
+/// No more bytes of code are looked at, and longer code is incomplete. None that may be deployed is.
 pub const MAX_CODE: usize = 0x2_0000;
 /// Numbers beyond this are no offsets: memory that far costs more gas than there is.
 pub(crate) const MAX_OFFSET: u32 = 1 << 28;
@@ -100,6 +100,9 @@ impl Contract {
             let explored = explore(&divided, Terms::new(facts), reserved, steps_left);
             steps += explored.steps;
             let mut function = summarize(entry, &explored);
+            if code.len() > MAX_CODE {
+                function.incomplete = Some(Incomplete::Budget);
+            }
             function.offset = found.and_then(|found| found.offset);
             function.arguments = found.and_then(|found| found.arguments.clone());
             functions.push(function);
@@ -111,6 +114,9 @@ impl Contract {
     }
 
     /// The function that answers a call with this call data.
+    ///
+    /// # Panics
+    /// Where there are no functions, as there are in whatever was analysed.
     pub fn function_of(&self, calldata: &[u8]) -> &Function {
         let entry = match calldata.first_chunk() {
             _ if calldata.is_empty() => Entry::Receive,

@@ -9,6 +9,7 @@ use super::{
     Contract,
     function::{AccessKind, Entry, Function, WriteValue},
     operator::Operator,
+    simplify::NEIGHBOURS,
     template::{Expr, Template, Value, argument_at},
 };
 
@@ -136,6 +137,9 @@ impl Contract {
                 slots.push(&access.slot);
             }
         }
+        // A loop over an array reads single slots first and then some that are not known.
+        let arrays: Vec<_> = slots.iter().filter_map(|slot| somewhere_behind(slot)).collect();
+        slots.retain(|slot| !arrays.iter().any(|array| is_behind(slot, array)));
         let touches = slots.into_iter().filter_map(|slot| {
             let writers = self.writers_of(slot);
             let here = function.accesses.iter().filter(|access| access.slot == *slot);
@@ -148,6 +152,18 @@ impl Contract {
             })
         });
         touches.collect()
+    }
+
+    /// The slots that `function` reads and no function of the contract writes, in the order of its
+    /// accesses.
+    pub fn constants(&self, function: &Function) -> Vec<Template> {
+        let mut slots: Vec<Template> = Vec::new();
+        for access in &function.accesses {
+            if !slots.contains(&access.slot) && self.writers_of(&access.slot).is_empty() {
+                slots.push(access.slot.clone());
+            }
+        }
+        slots
     }
 
     fn writers_of(&self, slot: &Template) -> Vec<Entry> {
@@ -266,6 +282,22 @@ pub(super) fn may_coincide(left: &Template, right: &Template) -> bool {
                 && left.iter().zip(right).all(|(left, right)| may_coincide(left, right))
         }
         _ => true,
+    }
+}
+
+/// The hash, where a slot is one with an unknown number added.
+fn somewhere_behind(slot: &Template) -> Option<&Template> {
+    match slot.expr() {
+        Expr::Apply(Operator::Add, hash, index) if !index.is_known() => Some(hash),
+        _ => None,
+    }
+}
+
+/// Whether a slot is `base` and a small number.
+fn is_behind(slot: &Template, base: &Template) -> bool {
+    match (slot.as_constant(), base.as_constant()) {
+        (Some(number), Some(base)) => number >> NEIGHBOURS == base >> NEIGHBOURS,
+        _ => split(slot).0.is_some_and(|it| it == base),
     }
 }
 

@@ -28,6 +28,8 @@ use super::{
 const DISTINCT_STATES: u32 = 8;
 /// A block that is widened more often is left.
 const MAX_WIDENINGS: u32 = 96;
+/// So many operations on terms are a step, where an instruction takes more than one.
+const APPLICATIONS: u64 = 4;
 /// Nodes of one function.
 const MAX_NODES: usize = 8_000;
 /// Effects of one function; more say no more to anybody.
@@ -35,8 +37,8 @@ const MAX_EFFECTS: usize = 2_000;
 
 /// How much work an analysis may take.
 ///
-/// A step is an instruction executed symbolically, or the copying or comparing of eight words of a
-/// state. It takes some tens of nanoseconds.
+/// A step is an instruction executed symbolically, every four operations on terms that it takes beyond
+/// that, or the copying and comparing of eight words of a state. It takes about a tenth of a microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Steps for each function.
@@ -185,10 +187,14 @@ impl Explorer<'_, '_> {
             if pc != start && machine.code.byte(pc as usize) == opcode::JUMPDEST {
                 break Flow::To(pc);
             }
-            self.explored.steps += 1;
+            if self.explored.steps >= self.budget {
+                break Flow::Cut;
+            }
+            self.explored.steps += 1 + machine.terms.take_work() / APPLICATIONS;
+            let opcode = machine.code.byte(pc as usize);
             let flow = machine.step(pc);
-            pc += 1 + u32::try_from(opcode::immediate(machine.code.byte(pc as usize))).unwrap_or(0);
-            if flow != Flow::On || machine.code.byte(pc as usize - 1) == opcode::JUMPI {
+            pc += 1 + u32::try_from(opcode::immediate(opcode)).unwrap_or(0);
+            if flow != Flow::On || opcode == opcode::JUMPI {
                 break flow;
             }
         };
@@ -204,6 +210,7 @@ impl Explorer<'_, '_> {
             Flow::Done => self.explored.nodes[node as usize].is_done = true,
             Flow::Failed => {}
             Flow::Lost => self.leave(Incomplete::Jump),
+            Flow::Cut => self.leave(Incomplete::Budget),
         }
     }
 
@@ -257,7 +264,7 @@ impl Explorer<'_, '_> {
                     self.fresh += 1;
                     meeting.moment = self.fresh;
                 }
-                let wider = widened.join(&state, &self.explored.terms, meeting.moment);
+                let wider = widened.join(&state, &mut self.explored.terms, meeting.moment);
                 if wider == **widened {
                     return Some(*node);
                 }

@@ -106,7 +106,7 @@ pub struct Increment {
 }
 
 /// A call of another contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Call {
     /// The offset of the instruction.
     pub pc: u32,
@@ -133,7 +133,7 @@ pub enum CallKind {
 }
 
 /// What a call passes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallInput {
     /// So many bytes, which begin with a selector where there are four.
     Words {

@@ -38,6 +38,8 @@ pub(crate) enum Flow {
     Failed,
     /// Somewhere.
     Lost,
+    /// Wherever it does: nobody looks any more.
+    Cut,
 }
 
 /// The symbolic machine in one state.

@@ -138,10 +138,11 @@ impl Memory {
     /// Whether the whole call data lies at `place` and nothing was written over it since.
     pub(crate) fn is_calldata(&self, place: Place) -> bool {
         self.region(place).is_some_and(|(region, at)| {
-            region
-                .overlapping(at, END)
-                .iter()
-                .any(|piece| *piece == Piece { start: at, end: END, content: Content::AllCalldata })
+            region.overlapping(at, END).contains(&Piece {
+                start: at,
+                end: END,
+                content: Content::AllCalldata,
+            })
         })
     }
 

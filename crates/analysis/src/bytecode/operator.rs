@@ -1,7 +1,5 @@
 //! The machine's operations on two words, as they are in the Yellow Paper.
 
-use std::fmt;
-
 use alloy_primitives::{I256, U256};
 
 use super::{
@@ -98,51 +96,57 @@ impl Operator {
         matches!(self, Self::Add | Self::Mul | Self::Eq | Self::And | Self::Or | Self::Xor)
     }
 
-    /// Writes the operation on `left` and `right` as an expression.
-    pub(crate) fn write(
-        self,
-        f: &mut fmt::Formatter<'_>,
-        left: &Template,
-        right: &Template,
-    ) -> fmt::Result {
-        // A mask of an address says nothing that a reader misses.
-        let is_address_mask =
-            right.as_constant().is_some_and(|mask| mask == (U256::from(1) << 160) - U256::from(1));
-        if self == Self::And && is_address_mask {
-            return write!(f, "{left}");
+    /// The operation on two expressions as text.
+    pub(crate) fn text(self, left: &Operand, right: &Operand) -> String {
+        if self == Self::And && right.number == Some(U256::MAX >> 96) {
+            // A mask of an address says nothing that a reader misses.
+            return left.text.clone();
         }
-        if let (Self::Add, Some(offset)) = (self, right.as_constant())
-            && offset.bit(255)
-        {
-            return write!(f, "{left} - {}", super::template::number(offset.wrapping_neg()));
+        if let (Self::Add, Some(offset)) = (self, right.number.filter(|number| number.bit(255))) {
+            return format!("{} - {}", left.text, super::template::number(offset.wrapping_neg()));
         }
-        match self {
-            Self::Add => write!(f, "{left} + {right}"),
-            Self::Sub => write!(f, "{left} - {}", Nested(right)),
-            Self::Mul => write!(f, "{} * {}", Nested(left), Nested(right)),
-            Self::Div => write!(f, "{} / {}", Nested(left), Nested(right)),
-            Self::And => write!(f, "{} & {}", Nested(left), Nested(right)),
-            Self::Or => write!(f, "{} | {}", Nested(left), Nested(right)),
-            Self::Xor => write!(f, "{} ^ {}", Nested(left), Nested(right)),
-            Self::Eq => write!(f, "{} == {}", Nested(left), Nested(right)),
-            Self::Lt => write!(f, "{} < {}", Nested(left), Nested(right)),
-            Self::Gt => write!(f, "{} > {}", Nested(left), Nested(right)),
-            Self::Shl => write!(f, "{} << {}", Nested(right), Nested(left)),
-            Self::Shr => write!(f, "{} >> {}", Nested(right), Nested(left)),
-            other => write!(f, "{}({left}, {right})", format!("{other:?}").to_lowercase()),
-        }
+        let (plain, nested) = (&left.text, left.nested());
+        let sign = match self {
+            Self::Add => return format!("{plain} + {}", right.text),
+            Self::Sub => return format!("{plain} - {}", right.nested()),
+            // The operand that is shifted is the right one.
+            Self::Shl => return format!("{} << {nested}", right.nested()),
+            Self::Shr => return format!("{} >> {nested}", right.nested()),
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::And => "&",
+            Self::Or => "|",
+            Self::Xor => "^",
+            Self::Eq => "==",
+            Self::Lt => "<",
+            Self::Gt => ">",
+            other => {
+                let name = format!("{other:?}").to_lowercase();
+                return format!("{name}({plain}, {})", right.text);
+            }
+        };
+        format!("{nested} {sign} {}", right.nested())
     }
 }
 
-/// A template as an operand: operations in parentheses.
-struct Nested<'a>(&'a Template);
+/// An expression that something is done with.
+pub(crate) struct Operand {
+    pub(crate) text: String,
+    /// Whether it is an operation itself.
+    pub(crate) is_operation: bool,
+    /// Its value, where it is a number.
+    pub(crate) number: Option<U256>,
+}
 
-impl fmt::Display for Nested<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.expr() {
-            Expr::Apply(..) => write!(f, "({})", self.0),
-            _ => write!(f, "{}", self.0),
-        }
+impl Operand {
+    pub(crate) fn new(template: &Template, text: String) -> Self {
+        let is_operation = matches!(template.expr(), Expr::Apply(..)) && text.contains(' ');
+        Self { text, is_operation, number: template.as_constant() }
+    }
+
+    /// The text, in parentheses where it needs them.
+    fn nested(&self) -> String {
+        if self.is_operation { format!("({})", self.text) } else { self.text.clone() }
     }
 }
 

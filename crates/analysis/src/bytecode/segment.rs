@@ -9,6 +9,8 @@
 //!
 //! A stretch that ends with a failed call is a segment like others: it takes its time, too.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hashbrown::HashMap;
 
 use super::{
@@ -45,19 +47,26 @@ pub enum Opener {
     Meeting(u32),
 }
 
+/// Of contracts with more slots than it takes so many comparisons to tell apart, every slot counts as
+/// written by somebody.
+const MAX_COMPARISONS: usize = 1 << 20;
+
 /// Divides functions of one contract.
 pub(super) fn divide(functions: &mut [Function], code: &Code<'_>) {
-    let mut written: Vec<Template> = Vec::new();
-    for access in functions.iter().flat_map(|function| &function.accesses) {
-        if access.is_write() && !written.contains(&access.slot) {
-            written.push(access.slot.clone());
-        }
-    }
     let incomplete = functions.iter().any(|function| function.incomplete.is_some());
-    let may_be_written =
-        |access: &Access| incomplete || written.iter().any(|slot| may_coincide(slot, &access.slot));
+    let accesses = functions.iter().flat_map(|function| &function.accesses);
+    let written: BTreeSet<Template> =
+        accesses.filter(|access| access.is_write()).map(|access| access.slot.clone()).collect();
+    let mut answers: BTreeMap<Template, bool> = BTreeMap::new();
+    let mut may_be_written = |access: &Access| {
+        if incomplete || answers.len().saturating_mul(written.len()) > MAX_COMPARISONS {
+            return true;
+        }
+        let find = || written.iter().any(|slot| may_coincide(slot, &access.slot));
+        *answers.entry(access.slot.clone()).or_insert_with(find)
+    };
     for function in functions {
-        let openers = openers(function, code, &may_be_written);
+        let openers = openers(function, code, &mut may_be_written);
         function.segments = segments(function, code, &openers);
     }
 }
@@ -66,7 +75,7 @@ pub(super) fn divide(functions: &mut [Function], code: &Code<'_>) {
 fn openers(
     function: &Function,
     code: &Code<'_>,
-    may_be_written: &dyn Fn(&Access) -> bool,
+    may_be_written: &mut dyn FnMut(&Access) -> bool,
 ) -> HashMap<u32, Opener> {
     let mut openers = HashMap::new();
     let mut touched: HashMap<(u32, &Template), u32> = HashMap::new();
@@ -88,7 +97,7 @@ fn openers(
 
 fn block_of<'c>(code: &'c Code<'_>, pc: u32) -> Option<&'c Block> {
     let after = code.blocks().partition_point(|block| block.start <= pc);
-    code.blocks().get(after.checked_sub(1)?)
+    code.blocks().get(after.checked_sub(1)?).filter(|block| pc < block.end)
 }
 
 /// The segments that the openers make of a function's blocks.
@@ -116,6 +125,7 @@ fn segments(function: &Function, code: &Code<'_>, openers: &HashMap<u32, Opener>
             segments[segment].add(at, end.min(block.end), opcode);
         }
     }
+    segments.sort_by_key(|segment| segment.opener);
     segments
 }
 

@@ -12,9 +12,13 @@ use super::{
     term::{Facts, Term, TermId, Terms, UNKNOWN, ZERO},
 };
 
+/// Numbers that differ in so many low bits at most may lie behind one hash.
+pub(super) const NEIGHBOURS: usize = 32;
+
 impl Terms {
     /// The term for `operator` on two words, the top of the stack first.
     pub(crate) fn apply(&mut self, operator: Operator, left: TermId, right: TermId) -> TermId {
+        self.count();
         if let (Some(left), Some(right)) = (self.as_constant(left), self.as_constant(right)) {
             return self.constant(operator.apply(left, right));
         }
@@ -78,6 +82,13 @@ impl Terms {
                 self.shifted(operator, number, right)
             }
             Operator::Lt => self.compared(left, right),
+            Operator::Or if self.as_constant(right).is_none() => {
+                let are_exact = self.is_exact(left) && self.is_exact(right);
+                if !are_exact {
+                    return None;
+                }
+                self.united(left, right).or_else(|| self.united(right, left))
+            }
             _ => {
                 let number = self.as_constant(right)?;
                 self.with_number(operator, left, number)
@@ -135,14 +146,42 @@ impl Terms {
             let word = U256::from(*selector) << 224;
             return Some(self.constant(word & mask));
         }
-        // A field that was written before, taken out again.
+        // A field that was written before, taken out again, or bytes of several words.
         let Term::Apply(Operator::Or, one, other) = *self.get(left) else { return None };
         let mask = self.constant(mask);
         let one = self.apply(Operator::And, one, mask);
         let other = self.apply(Operator::And, other, mask);
-        match (one, other) {
-            (ZERO, rest) | (rest, ZERO) => Some(rest),
-            _ => None,
+        Some(self.apply(Operator::Or, one, other))
+    }
+
+    /// `one | other`, where both are or hold bits of the same word.
+    fn united(&mut self, one: TermId, other: TermId) -> Option<TermId> {
+        let (word, bits) = self.as_bits(other);
+        self.united_with(one, word, bits)
+    }
+
+    fn united_with(&mut self, id: TermId, word: TermId, bits: U256) -> Option<TermId> {
+        let (here, other_bits) = self.as_bits(id);
+        if here == word {
+            let mask = self.constant(bits | other_bits);
+            return Some(self.apply(Operator::And, word, mask));
+        }
+        let Term::Apply(Operator::Or, one, other) = *self.get(id) else { return None };
+        if let Some(other) = self.united_with(other, word, bits) {
+            return Some(self.apply(Operator::Or, one, other));
+        }
+        let one = self.united_with(one, word, bits)?;
+        Some(self.apply(Operator::Or, one, other))
+    }
+
+    /// A word and which of its bits are meant.
+    fn as_bits(&self, id: TermId) -> (TermId, U256) {
+        match *self.get(id) {
+            Term::Apply(Operator::And, word, mask) => match self.as_constant(mask) {
+                Some(mask) => (word, mask),
+                None => (id, U256::MAX),
+            },
+            _ => (id, low_bits(self.width(id))),
         }
     }
 
@@ -214,24 +253,39 @@ impl Terms {
             let selector = U256::from(*selector >> (bits - 224));
             return Some(self.constant(selector));
         }
+        self.shifted_inside(operator, bits, word)
+    }
+
+    /// A shift moved inwards to the words that are shifted, and what it cuts off as a mask around it. So
+    /// bytes that were moved to and fro are found to be those of one word.
+    fn shifted_inside(&mut self, operator: Operator, bits: u16, word: TermId) -> Option<TermId> {
         let Term::Apply(inner, first, second) = *self.get(word) else { return None };
-        let before = self.as_constant(first).and_then(|bits| u16::try_from(bits).ok());
-        match (operator, inner, before) {
-            (Operator::Shr, Operator::Shr, Some(before))
-            | (Operator::Shl, Operator::Shl, Some(before)) => {
-                let bits = self.number(u64::from(bits) + u64::from(before));
-                Some(self.apply(operator, bits, second))
+        let by = self.number(bits.into());
+        match inner {
+            Operator::Or => {
+                let one = self.apply(operator, by, first);
+                let other = self.apply(operator, by, second);
+                Some(self.apply(Operator::Or, one, other))
             }
-            (Operator::Shr, Operator::Shl, Some(before))
-                if before == bits && self.width(second) + bits <= 256 =>
-            {
-                Some(second)
+            Operator::And => {
+                let mask = self.as_constant(second)?;
+                let word = self.apply(operator, by, first);
+                let mask = self.constant(operator.apply(U256::from(bits), mask));
+                Some(self.apply(Operator::And, word, mask))
             }
-            (Operator::Shr, Operator::Or, _) => {
-                let bits = self.number(bits.into());
-                let one = self.apply(Operator::Shr, bits, first);
-                let other = self.apply(Operator::Shr, bits, second);
-                (one == ZERO || other == ZERO).then(|| if one == ZERO { other } else { one })
+            Operator::Shl | Operator::Shr => {
+                let before = self.as_constant(first).and_then(|bits| u16::try_from(bits).ok())?;
+                if inner == operator {
+                    let bits = self.number(u64::from(bits) + u64::from(before));
+                    return Some(self.apply(operator, bits, second));
+                }
+                let (further, direction) =
+                    if bits > before { (bits - before, operator) } else { (before - bits, inner) };
+                let further = self.number(further.into());
+                let word = self.apply(direction, further, second);
+                let kept = inner.apply(U256::from(before), U256::MAX);
+                let kept = self.constant(operator.apply(U256::from(bits), kept));
+                Some(self.apply(Operator::And, word, kept))
             }
             _ => None,
         }
@@ -240,20 +294,65 @@ impl Terms {
     /// What an operation leaves of words that are not exact. Where in an array something lies is worth
     /// keeping even if the index is not known.
     fn inexact(&mut self, operator: Operator, left: TermId, right: TermId) -> TermId {
-        let is_hash = |id: TermId| match self.get(id) {
-            Term::Keccak { .. } => true,
-            Term::Constant(value) => value.bit_len() > 128 && !value.bit(255),
-            _ => false,
-        };
+        let index = self.lost(&[left, right]);
         if operator == Operator::Add {
-            let index = self.lost(&[left, right]);
-            for (hash, other) in [(left, right), (right, left)] {
-                if is_hash(hash) && !self.is_exact(other) {
+            for (one, other) in [(left, right), (right, left)] {
+                if self.is_hash(one) && !self.is_exact(other) {
+                    let hash = self.neighbourhood(one);
+                    return self.intern(Term::Apply(Operator::Add, hash, index));
+                }
+                if let Some(hash) = self.somewhere_behind(one) {
                     return self.intern(Term::Apply(Operator::Add, hash, index));
                 }
             }
         }
-        self.lost(&[left, right])
+        index
+    }
+
+    /// What holds of two words that differ: that they lie behind the same hash, or nothing.
+    pub(crate) fn either(&mut self, one: TermId, other: TermId) -> TermId {
+        let index = self.lost(&[one, other]);
+        let (hash, other) = (self.hash_before(one), self.hash_before(other));
+        match hash {
+            Some(hash) if other == Some(hash) => {
+                self.intern(Term::Apply(Operator::Add, hash, index))
+            }
+            _ => index,
+        }
+    }
+
+    /// The hash that a word lies behind, if any.
+    fn hash_before(&mut self, id: TermId) -> Option<TermId> {
+        if let Some(hash) = self.somewhere_behind(id) {
+            return Some(hash);
+        }
+        let base = self.split(id).0.unwrap_or(id);
+        self.is_hash(base).then(|| self.neighbourhood(base))
+    }
+
+    /// A hash without its last bits where it is a number, of which nobody can tell what was added to it.
+    fn neighbourhood(&mut self, hash: TermId) -> TermId {
+        match self.as_constant(hash) {
+            Some(number) => self.constant(number >> NEIGHBOURS << NEIGHBOURS),
+            None => hash,
+        }
+    }
+
+    /// Whether it is a hash, or a number that looks like one.
+    fn is_hash(&self, id: TermId) -> bool {
+        match self.get(id) {
+            Term::Keccak { .. } => true,
+            Term::Constant(value) => value.bit_len() > 128 && *value < U256::MAX << 128,
+            _ => false,
+        }
+    }
+
+    /// The hash, where it is one with an unknown number added.
+    fn somewhere_behind(&self, id: TermId) -> Option<TermId> {
+        match *self.get(id) {
+            Term::Apply(Operator::Add, hash, index) if !self.is_exact(index) => Some(hash),
+            _ => None,
+        }
     }
 
     /// Whether it is the first word of the call data.
@@ -290,13 +389,17 @@ impl Terms {
         if word == UNKNOWN {
             return UNKNOWN;
         }
-        let number = |bits: u32| u64::from(8 * bits);
-        let behind = self.number(number(32 - from - length));
-        let part = self.apply(Operator::Shr, behind, word);
-        let mask = self.constant(low_bits(u16::try_from(8 * length).unwrap_or(256)));
-        let part = self.apply(Operator::And, part, mask);
-        let place = self.number(number(32 - to - length));
-        self.apply(Operator::Shl, place, part)
+        let number = |bytes: u32| u64::from(8 * bytes);
+        let moved = if to >= from {
+            let bits = self.number(number(to - from));
+            self.apply(Operator::Shr, bits, word)
+        } else {
+            let bits = self.number(number(from - to));
+            self.apply(Operator::Shl, bits, word)
+        };
+        let mask = low_bits(u16::try_from(8 * length).unwrap_or(256));
+        let mask = self.constant(mask << (8 * (32 - to - length)));
+        self.apply(Operator::And, moved, mask)
     }
 }
 

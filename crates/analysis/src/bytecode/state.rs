@@ -61,11 +61,11 @@ impl State {
     }
 
     /// What holds of both, which have stacks of one height. `fresh` names the moment.
-    pub(crate) fn join(&self, other: &Self, terms: &Terms, fresh: u32) -> Self {
+    pub(crate) fn join(&self, other: &Self, terms: &mut Terms, fresh: u32) -> Self {
         let pairs = self.stack.iter().zip(&other.stack);
         Self {
             stack: pairs
-                .map(|(one, two)| if one == two { *one } else { terms.lost(&[*one, *two]) })
+                .map(|(one, two)| if one == two { *one } else { terms.either(*one, *two) })
                 .collect(),
             memory: self.memory.join(&other.memory),
             storage: self.storage.join(&other.storage, fresh),

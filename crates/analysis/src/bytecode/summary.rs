@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use alloy_primitives::U256;
+use hashbrown::HashMap;
 
 use super::{
     effect::{CallEffect, Effect, InputEffect},
@@ -56,9 +57,12 @@ pub(crate) fn summarize(entry: function::Entry, explored: &Explored) -> Function
     }
     groups.find_always(explored);
     function.accesses = groups.accesses.into_values().map(|(_, access)| access).collect();
-    function.calls = groups.calls.into_iter().map(|(_, call)| call).collect();
+    let always = groups.always;
+    let calls = groups.calls.into_iter();
+    function.calls =
+        calls.map(|(call, group)| Call { always: always.contains(&group), ..call }).collect();
     function.accesses.sort_by(|one, two| (one.pc, &one.slot).cmp(&(two.pc, &two.slot)));
-    function.calls.sort_by(|one, two| (one.pc, &one.target).cmp(&(two.pc, &two.target)));
+    function.calls.sort();
     function.blocks = sorted(explored.nodes.iter().map(|node| node.pc).collect());
     let edges = explored
         .nodes
@@ -162,7 +166,9 @@ struct Groups {
     of: Vec<u32>,
     count: u32,
     accesses: BTreeMap<(u32, bool, Template), (u32, Access)>,
-    calls: Vec<(u32, Call)>,
+    calls: HashMap<Call, u32>,
+    /// The groups of calls that every path has.
+    always: Vec<u32>,
 }
 
 impl Groups {
@@ -188,12 +194,9 @@ impl Groups {
     }
 
     fn call(&mut self, call: Call) {
-        let same = self.calls.iter().find(|(_, before)| *before == call).map(|(group, _)| *group);
-        let group = same.unwrap_or_else(|| {
-            self.calls.push((self.count, call));
-            self.count += 1;
-            self.count - 1
-        });
+        let next = self.count;
+        let group = *self.calls.entry(call).or_insert(next);
+        self.count += u32::from(group == next);
         self.of.push(group);
     }
 
@@ -215,8 +218,10 @@ impl Groups {
         for (group, access) in self.accesses.values_mut() {
             access.always = !search.ends_without(nodes, *group);
         }
-        for (group, call) in &mut self.calls {
-            call.always = !search.ends_without(nodes, *group);
+        for group in self.calls.values_mut() {
+            if !search.ends_without(nodes, *group) {
+                self.always.push(*group);
+            }
         }
     }
 }

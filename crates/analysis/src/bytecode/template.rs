@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use alloy_primitives::{Address, U256, keccak256};
 use smallvec::SmallVec;
 
-use super::operator::Operator;
+use super::operator::{Operand, Operator};
 
 /// The most nodes a template has, shared ones counted as often as they occur.
 pub const MAX_SIZE: u32 = 96;
@@ -254,7 +254,10 @@ impl fmt::Display for Template {
                 }
                 f.write_str(")")
             }
-            Expr::Apply(operator, left, right) => operator.write(f, left, right),
+            Expr::Apply(operator, left, right) => {
+                let operand = |it: &Self| Operand::new(it, it.to_string());
+                f.write_str(&operator.text(&operand(left), &operand(right)))
+            }
         }
     }
 }

@@ -79,12 +79,14 @@ pub(crate) struct Terms {
     metas: Vec<Meta>,
     numbers: HashMap<Term, TermId, foldhash::fast::FixedState>,
     facts: Facts,
+    /// Operations since this was asked for.
+    work: u64,
 }
 
 impl Terms {
     pub(crate) fn new(facts: Facts) -> Self {
         let numbers = HashMap::with_hasher(foldhash::fast::FixedState::default());
-        let mut terms = Self { terms: Vec::new(), metas: Vec::new(), numbers, facts };
+        let mut terms = Self { terms: Vec::new(), metas: Vec::new(), numbers, facts, work: 0 };
         let first = [Term::Unknown, Term::Foreign, Term::Constant(U256::ZERO)];
         for (term, id) in first.into_iter().zip([UNKNOWN, FOREIGN, ZERO]) {
             let found = terms.intern(term);
@@ -269,6 +271,16 @@ impl Terms {
     /// The templates of terms, shared where terms are.
     pub(crate) fn templates(&self) -> Templates<'_> {
         Templates { terms: self, made: vec![None; self.terms.len()] }
+    }
+
+    /// How many operations were made of the terms since this was last asked for.
+    pub(crate) const fn take_work(&mut self) -> u64 {
+        std::mem::replace(&mut self.work, 0)
+    }
+
+    /// Counts an operation.
+    pub(super) const fn count(&mut self) {
+        self.work += 1;
     }
 
     pub(super) const fn facts(&self) -> &Facts {

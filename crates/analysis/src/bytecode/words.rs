@@ -7,7 +7,8 @@ use alloy_primitives::{U256, keccak256};
 use super::{
     conflict::{Action, Scope, Touch, split},
     function::{Entry, Function},
-    operator::Operator,
+    operator::{Operand, Operator},
+    simplify::NEIGHBOURS,
     template::{Expr, Template, argument_at, number},
 };
 
@@ -42,14 +43,20 @@ pub struct Variable {
     pub bytes: u32,
 }
 
-/// How far beyond the hash of a slot's number its array is recognised.
-const MAX_ARRAY: u64 = 1 << 32;
-
 /// Where the arrays of the first slots begin.
 static ARRAYS: LazyLock<Vec<U256>> = LazyLock::new(|| {
     let begin = |slot: u64| keccak256(U256::from(slot).to_be_bytes::<32>()).into();
     (0..64).map(begin).collect()
 });
+
+/// The entries for key zero in mappings of the first slots.
+static ZERO_ENTRIES: LazyLock<Vec<U256>> = LazyLock::new(|| {
+    let entry = |slot: u64| keccak256([[0; 32], U256::from(slot).to_be_bytes::<32>()].concat());
+    (0..64).map(|slot| entry(slot).into()).collect()
+});
+
+/// Key zero.
+static ZERO: LazyLock<Template> = LazyLock::new(|| Template::constant(U256::ZERO));
 
 impl Names {
     /// What `entry` is called: its name, or its selector.
@@ -216,15 +223,26 @@ impl Names {
         let Entry::Selector(selector) = function.entry else { return format!("arg{index}") };
         let signature = self.functions.get(&selector);
         let named = signature.and_then(|signature| signature.arguments.get(index));
-        // Beyond a value that does not fit a word, words and arguments do not go together.
+        // Beyond a value of several words, words and arguments do not go together.
+        let is_one_word = |kind: &str| {
+            !kind.contains(['(', '[']) || (kind.ends_with("[]") && !kind.contains('('))
+        };
         let in_order = signature.is_some_and(|signature| {
-            signature.arguments[..index.min(signature.arguments.len())].iter().all(|(_, kind)| {
-                !kind.starts_with('(') && !(kind.ends_with(']') && !kind.ends_with("[]"))
-            })
+            signature.arguments.iter().take(index).all(|(_, kind)| is_one_word(kind))
         });
         match named {
             Some((name, _)) if in_order && !name.is_empty() => name.clone(),
             _ => format!("arg{index}"),
+        }
+    }
+
+    /// What is in a slot, in words that fit an expression: the variable's name, or `slot 7`.
+    fn content(&self, function: &Function, slot: &Template) -> String {
+        let root = slot.as_constant().map(|root| (root, self.variables(root, U256::MAX).0));
+        match root.as_ref().map(|(root, labels)| (root, labels.as_slice())) {
+            Some((_, [label])) => (*label).to_owned(),
+            Some((root, _)) if root.bit_len() <= 64 => format!("slot {}", number(*root)),
+            _ => self.slot(function, slot).replace('`', ""),
         }
     }
 
@@ -235,14 +253,10 @@ impl Names {
                 Some(index) => self.argument(function, index),
                 None => format!("calldata[{}]", self.template(function, offset)),
             },
-            Expr::Load(slot) => match self.slot(function, slot) {
-                name if name.starts_with('`') => name.trim_matches('`').to_owned(),
-                name => format!("what is in {name}"),
-            },
-            Expr::Apply(Operator::And, word, mask)
-                if mask.as_constant() == Some(U256::MAX >> 96) =>
-            {
-                self.template(function, word)
+            Expr::Load(slot) => self.content(function, slot),
+            Expr::Apply(operator, left, right) => {
+                let operand = |it| Operand::new(it, self.template(function, it));
+                operator.text(&operand(left), &operand(right))
             }
             Expr::Keccak { words, .. } => {
                 let words = words.iter().map(|word| self.template(function, word));
@@ -268,7 +282,10 @@ impl<'a> Place<'a> {
         if let Expr::Apply(Operator::Add, base, index) = slot.expr()
             && !index.is_known()
         {
-            return Self::of(base).map(|place| Self { offset: None, ..place });
+            return match base.as_constant() {
+                Some(number) => Self::near(number),
+                None => Self::of(base).map(|place| Self { offset: None, ..place }),
+            };
         }
         let (base, offset) = split(slot);
         let Some(base) = base else { return Some(Self::of_number(offset)) };
@@ -300,13 +317,26 @@ impl<'a> Place<'a> {
     }
 
     fn of_number(slot: U256) -> Self {
-        let is_in = |begin: &U256| slot >= *begin && slot - begin < U256::from(MAX_ARRAY);
+        let is_in = |begin: &U256| slot >= *begin && (slot - begin).bit_len() <= NEIGHBOURS;
         let array = (0u64..).zip(ARRAYS.iter()).find(|(_, begin)| is_in(begin));
+        if let Some((root, _)) =
+            (0u64..).zip(ZERO_ENTRIES.iter()).find(|(_, entry)| **entry == slot)
+        {
+            let (keys, offset) = (vec![&*ZERO], Some(U256::ZERO));
+            return Self { root: U256::from(root), keys, offset, is_content: false };
+        }
         let (root, offset) = match array {
             Some((root, begin)) => (U256::from(root), slot - begin),
             None => (slot, U256::ZERO),
         };
         Self { root, keys: Vec::new(), offset: Some(offset), is_content: array.is_some() }
+    }
+
+    /// Somewhere in the array that begins near a number.
+    fn near(number: U256) -> Option<Self> {
+        let is_near = |begin: &U256| number >> NEIGHBOURS == *begin >> NEIGHBOURS;
+        let (root, _) = (0u64..).zip(ARRAYS.iter()).find(|(_, begin)| is_near(begin))?;
+        Some(Self { root: U256::from(root), keys: Vec::new(), offset: None, is_content: true })
     }
 
     /// Whether the variables of the root's slot are meant themselves.

@@ -14,8 +14,8 @@ use revm::{
     },
 };
 use warpline_analysis::bytecode::{
-    Access, AccessKind, BlockInputs, Call, CallInput, CallKind, Contract, Function, Inputs,
-    Template, WriteValue,
+    Access, AccessKind, BlockInputs, Call, CallInput, Contract, Function, Inputs, Template,
+    WriteValue,
 };
 
 /// Watches every frame of the transactions that are executed under it.
@@ -100,6 +100,11 @@ impl Given {
 }
 
 impl Watch {
+    /// A frame begins, of which it is not known yet whether it runs code.
+    fn enter(&mut self) {
+        self.frames.push(None);
+    }
+
     fn contract(&mut self, hash: B256, code: &[u8]) -> Arc<Contract> {
         let contract = self.contracts.entry(hash);
         Arc::clone(contract.or_insert_with(|| Arc::new(Contract::analyze(code))))
@@ -269,7 +274,6 @@ where
         let contract = self.contract(hash, &code);
         let calldata = interp.input.input().as_bytes(context).to_vec();
         let block = context.block();
-        let address = |word: Address| word;
         let given = Given {
             this: interp.input.target_address(),
             caller: interp.input.caller_address(),
@@ -279,7 +283,7 @@ where
             block: BlockInputs {
                 timestamp: block.timestamp(),
                 number: block.number(),
-                coinbase: address(block.beneficiary()),
+                coinbase: block.beneficiary(),
                 prevrandao: block.prevrandao().map_or_else(|| block.difficulty(), Into::into),
                 gas_limit: U256::from(block.gas_limit()),
                 chain_id: U256::from(context.cfg().chain_id()),
@@ -299,7 +303,7 @@ where
         let pc = interp.bytecode.pc();
         let peek = |depth| interp.stack.peek(depth).unwrap_or_default();
         match interp.bytecode.opcode() {
-            opcode::SLOAD if interp.stack.len() > 0 => self.access(pc, peek(0), None),
+            opcode::SLOAD if !interp.stack.data().is_empty() => self.access(pc, peek(0), None),
             opcode::SSTORE if interp.stack.len() > 1 => {
                 let held = read(context, interp.input.target_address(), peek(0));
                 self.access(pc, peek(0), Some((peek(1), held)));
@@ -317,9 +321,7 @@ where
     }
 
     fn call(&mut self, _: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
-        let parent = self.frames.len();
-        debug_assert!(parent <= 1024 + 1);
-        self.push();
+        self.enter();
         None
     }
 
@@ -328,7 +330,7 @@ where
     }
 
     fn create(&mut self, _: &mut CTX, _: &mut CreateInputs) -> Option<CreateOutcome> {
-        self.push();
+        self.enter();
         None
     }
 
@@ -381,16 +383,4 @@ where
         return U256::ZERO;
     }
     context.db_mut().storage(address, slot).unwrap_or_default()
-}
-
-impl Watch {
-    fn push(&mut self) {
-        self.frames.push(None);
-    }
-}
-
-/// Whether a call runs other code on the same storage.
-#[expect(dead_code, reason = "kept for the tests of delegation")]
-const fn delegates(kind: CallKind) -> bool {
-    kind.keeps_storage()
 }

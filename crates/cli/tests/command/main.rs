@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where to fail is to panic")]
 #![expect(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
 
+mod analyze;
 mod bench;
 mod bounds;
 mod conformance;

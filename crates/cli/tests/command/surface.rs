@@ -14,8 +14,16 @@ const ESCAPE: char = '\x1b';
 
 #[test]
 fn every_help_has_an_example() {
-    let commands =
-        [&[][..], &["replay"], &["conformance"], &["bench"], &["fuzz"], &["completions"]];
+    let commands = [
+        &[][..],
+        &["replay"],
+        &["conformance"],
+        &["bench"],
+        &["fuzz"],
+        &["analyze"],
+        &["analyze", "contract"],
+        &["completions"],
+    ];
     for command in commands {
         let text = stdout(&warpline().args(command).arg("--help").assert().code(0));
         assert!(text.contains("Example"), "warpline {command:?} --help has none:\n{text}");

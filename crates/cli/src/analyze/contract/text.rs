@@ -121,16 +121,9 @@ pub(super) fn unknowns(function: &Function) -> Vec<String> {
 
 /// The slots that are read and that no function writes.
 fn constants(subject: &Subject, function: &Function) -> Option<String> {
-    let touched: Vec<_> =
-        subject.contract.touches(function).into_iter().map(|touch| touch.slot).collect();
-    let mut slots: Vec<String> = Vec::new();
-    for access in function.accesses.iter().filter(|access| !touched.contains(&access.slot)) {
-        let name = subject.names.slot(function, &access.slot);
-        if !slots.contains(&name) {
-            slots.push(name);
-        }
-    }
-    (!slots.is_empty()).then(|| format!("reads {}: written by no function", listed(&slots)))
+    let slots = subject.contract.constants(function);
+    let names: Vec<_> = slots.iter().map(|slot| subject.names.slot(function, slot)).collect();
+    (!names.is_empty()).then(|| format!("reads {}: written by no function", listed(&names)))
 }
 
 fn listed(names: &[String]) -> String {
@@ -169,7 +162,7 @@ fn describe_call(names: &Names, function: &Function, call: &Call) -> String {
 fn print_relations(printer: &Printer, subject: &Subject, function: &Function) -> io::Result<()> {
     for (relation, text) in [
         (Relation::Always, "conflicts with"),
-        (Relation::Depends, "may conflict, if these are the same, with"),
+        (Relation::Depends, "may conflict, where keys are the same, with"),
         (Relation::Unknown, "may conflict, nobody knows when, with"),
     ] {
         let others = subject.contract.functions.iter().filter(|other| {
