@@ -1,10 +1,13 @@
 //! `warpline analyze`: what can be said before anything runs.
 
 mod contract;
+mod predict;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+
+use crate::args::PredictArgs;
 
 /// What is analysed.
 #[derive(Debug, Subcommand)]
@@ -12,6 +15,10 @@ pub(crate) enum AnalyzeCommand {
     /// Say which storage the functions of a contract touch, and what makes calls of them conflict.
     #[command(after_help = CONTRACT_EXAMPLES)]
     Contract(ContractArgs),
+    /// Predict what the transactions of each block touch and take from the blocks before it, and
+    /// measure how good that is and what it gives.
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictArgs),
 }
 
 const CONTRACT_EXAMPLES: &str = "Examples:
@@ -23,6 +30,14 @@ const CONTRACT_EXAMPLES: &str = "Examples:
   cast code 0xC02a...6Cc2 | warpline analyze contract -   the same without --rpc
 
 Exit status: 0 analysed, 2 unusable input or arguments.";
+
+const PREDICT_EXAMPLES: &str = "Examples:
+  warpline analyze predict blocks/                  how well each block is predicted by those before
+  warpline analyze predict --save model blocks/     and keep what was learned
+  warpline analyze predict --load model --read-latency-us 100 later/
+                                                    on a slow state, with what was learned before
+
+Exit status: 0 all results identical, 1 a mismatch or a failed block, 2 unusable input or arguments.";
 
 #[derive(Args, Debug)]
 pub(crate) struct ContractArgs {
@@ -49,5 +64,6 @@ pub(crate) struct ContractArgs {
 pub(crate) fn run(command: &AnalyzeCommand) -> anyhow::Result<u8> {
     match command {
         AnalyzeCommand::Contract(args) => contract::run(args),
+        AnalyzeCommand::Predict(args) => predict::run(args),
     }
 }

@@ -103,8 +103,9 @@ const FUZZ_EXAMPLES: &str = "Examples:
 
 Exit status: 0 nothing found, 1 two ways of execution differ, 2 unusable arguments.";
 
-const ANALYZE_EXAMPLES: &str = "Example:
-  warpline analyze contract Token.json   which storage its functions touch, and what makes them conflict";
+const ANALYZE_EXAMPLES: &str = "Examples:
+  warpline analyze contract Token.json   which storage its functions touch, and what makes them conflict
+  warpline analyze predict blocks/       how well each block is predicted by those before it";
 
 const COMPLETIONS_EXAMPLES: &str = "Example:
   warpline completions bash > /etc/bash_completion.d/warpline";
@@ -276,6 +277,38 @@ pub(crate) struct FuzzArgs {
     #[cfg(feature = "testing")]
     #[arg(long, hide = true, value_name = "N", num_args = 0..=1, default_missing_value = "0")]
     pub(crate) sabotage: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PredictArgs {
+    /// Files, directories and archives with blocks. They are taken in the order of their numbers.
+    #[arg(value_name = "INPUT", required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    /// Let the first read of each key of the parent state take N microseconds. At most 32 such reads
+    /// are under way at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_LATENCY_US))]
+    read_latency_us: Option<u32>,
+    /// Repeat each execution this often and report medians.
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Begin with what was learned before, from a file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) load: Option<PathBuf>,
+    /// Write what was learned to a file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+    /// Write the results as JSON to a file, or to standard output instead of the table.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl PredictArgs {
+    /// What blocks are executed under.
+    pub(crate) const fn conditions(&self) -> ConditionArgs {
+        ConditionArgs { read_latency_us: self.read_latency_us, with_access_list: false }
+    }
 }
 
 #[derive(Args, Debug)]

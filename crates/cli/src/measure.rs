@@ -12,7 +12,7 @@ use warpline_engine::{
     AccessListError, AccessListMode, Engine, Ethereum, ExecuteOptions, ExecutionError,
     InvalidBlock, Strategy,
 };
-use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource};
+use warpline_primitives::{AccessHints, BlockOutput, RecoveredBlock, StateSource};
 use warpline_testkit::LatentSource;
 
 use crate::{
@@ -73,6 +73,8 @@ pub(crate) struct Subject<'a, S> {
     latency: Option<Duration>,
     /// What the parallel side executes from.
     list: Option<BlockAccessList>,
+    /// What the parallel side is told beforehand.
+    hints: Option<&'a AccessHints>,
 }
 
 impl<'a, S: StateSource> Subject<'a, S> {
@@ -116,14 +118,21 @@ impl<'a, S: StateSource> Subject<'a, S> {
         block: &'a RecoveredBlock,
         state: &'a S,
     ) -> Self {
-        Self { engine, block, state, latency: None, list: None }
+        Self { engine, block, state, latency: None, list: None, hints: None }
+    }
+
+    /// Lets the parallel side know `hints`.
+    pub(crate) const fn hinted_by(mut self, hints: &'a AccessHints) -> Self {
+        self.hints = Some(hints);
+        self
     }
 
     /// Executes once.
     pub(crate) fn once(&self, strategy: Strategy) -> Result<Timed, ExecutionError<S::Error>> {
         let list = self.list.as_ref().filter(|_| strategy != Strategy::Sequential);
         let mode = list.map_or(AccessListMode::ByFork, |list| AccessListMode::Verify(list));
-        let options = ExecuteOptions::from(strategy).access_list(mode);
+        let mut options = ExecuteOptions::from(strategy).access_list(mode);
+        options.hints = self.hints;
         let Some(latency) = self.latency else {
             let start = Instant::now();
             let output = self.engine.execute_with(self.block, self.state, options)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use warpline_primitives::CommitObserver;
+use warpline_primitives::{AccessHints, CommitObserver};
 
 use crate::{AccessListMode, ActivityLog, Cancellation};
 
@@ -90,6 +90,8 @@ pub struct ExecuteOptions<'a> {
     pub cancellation: Option<&'a Cancellation>,
     /// Where to note who executed what, and when.
     pub activity: Option<&'a ActivityLog>,
+    /// What somebody expects of the transactions.
+    pub hints: Option<&'a AccessHints>,
 }
 
 impl<'a> ExecuteOptions<'a> {
@@ -102,6 +104,17 @@ impl<'a> ExecuteOptions<'a> {
     /// These options with the block's access list treated this way.
     pub const fn access_list(mut self, mode: AccessListMode<'a>) -> Self {
         self.access_list = mode;
+        self
+    }
+
+    /// These options with somebody's `hints` at what the transactions read, write and take.
+    ///
+    /// The parallel path begins a transaction after the one that it is said to need, cuts the block by
+    /// the times that it is told and, with a [`read_depth`](EngineConfig::read_depth), reads ahead what
+    /// it is told will be read. Wrong hints cost time. They are not looked at where a block is executed
+    /// from an access list, which knows better.
+    pub const fn hinted_by(mut self, hints: &'a AccessHints) -> Self {
+        self.hints = Some(hints);
         self
     }
 
@@ -132,6 +145,7 @@ impl fmt::Debug for ExecuteOptions<'_> {
             .field("access_list", &self.access_list)
             .field("cancellation", &self.cancellation)
             .field("logged", &self.activity.is_some())
+            .field("hinted", &self.hints.is_some())
             .finish()
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     execute::{self, Ended, Job, Outcome, Resources},
     hooks::Hooks,
     memory::Memory,
-    plan::{Batches, Plan},
+    plan::{Advice, Batches, Plan},
     pool::{Pool, panic_message},
     sequential, trace,
     vm::{CodeCache, EnvOf, reference},
@@ -153,12 +153,13 @@ impl<V: BlockVm> Engine<V> {
         source: &S,
         options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BlockOutput<V::Receipt>, ExecutionError<S::Error>> {
-        let ExecuteOptions { strategy, observer, access_list, cancellation, activity } =
+        let ExecuteOptions { strategy, observer, access_list, cancellation, activity, hints } =
             options.into();
         let early_end = EarlyEnd { cancellation, deadline: None };
         contain(|| {
             let env = &self.vm.env(block);
-            let job = Job { activity, ..self.job(block, source, env, early_end) };
+            let job = self.job(block, source, env, early_end);
+            let job = Job { activity, advice: hints.into(), ..job };
             let sinks = match access_list {
                 AccessListMode::Verify(list) => {
                     return self.run_from_list(job, strategy, list, observer);
@@ -176,6 +177,10 @@ impl<V: BlockVm> Engine<V> {
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
+    #[expect(
+        clippy::type_complexity,
+        reason = "a pair in a result, both of which say what they are"
+    )]
     pub fn trace<S: StateSource>(
         &self,
         block: &RecoveredBlock<V::Transaction>,
@@ -214,12 +219,13 @@ impl<V: BlockVm> Engine<V> {
         budget: Budget,
         options: impl Into<ExecuteOptions<'o>>,
     ) -> Result<BuiltBlock<V::Receipt>, ExecutionError<S::Error>> {
-        let ExecuteOptions { strategy, observer, access_list, cancellation, activity } =
+        let ExecuteOptions { strategy, observer, access_list, cancellation, activity, hints } =
             options.into();
         let early_end = EarlyEnd { cancellation, deadline: budget.deadline };
         contain(|| {
             let env = &self.vm.env(draft);
-            let mut job = Job { activity, ..self.job(draft, source, env, early_end) };
+            let job = self.job(draft, source, env, early_end);
+            let mut job = Job { activity, advice: hints.into(), ..job };
             job.rules.gas_limit = job.rules.gas_limit.min(budget.gas);
             let sinks = Sinks::new(observer, access_list.builds(&job.rules));
             let admission = Admission::new(job.rules, Some(budget));
@@ -246,6 +252,7 @@ impl<V: BlockVm> Engine<V> {
             early_end,
             techniques,
             activity: None,
+            advice: Advice::NONE,
         }
     }
 
@@ -279,7 +286,7 @@ impl<V: BlockVm> Engine<V> {
             Strategy::Sequential => None,
             Strategy::Parallel(width) => Some(width),
             Strategy::Auto if self.pool().depth().is_some() => Some(self.threads()),
-            Strategy::Auto if Batches::are_pointless(job.block) => None,
+            Strategy::Auto if Batches::are_pointless(job.block, job.advice) => None,
             Strategy::Auto => Some(self.threads()).filter(|threads| *threads > 1),
         };
         let mut observer = observer.map(Resumable::new);
@@ -317,22 +324,23 @@ fn plan<'b, V: BlockVm, S: StateSource>(
     strategy: Strategy,
     pool: &Pool,
 ) -> Option<(Plan<'b, V::Transaction>, usize)> {
-    let Job { block, techniques, .. } = *job;
+    let Job { block, techniques, advice, .. } = *job;
     let credits_commute = job.notes_balances();
     let chooses = techniques.has(Technique::Width);
     // What a block computes is little against what it waits for.
     let waits = pool.depth().is_some();
+    let of_slow_reads = || Plan::of_slow_reads(block, advice, credits_commute);
     let (plan, width) = match strategy {
         Strategy::Sequential => return None,
-        Strategy::Parallel(width) if waits => (Plan::of_slow_reads(block, credits_commute), width),
-        Strategy::Auto if waits => (Plan::of_slow_reads(block, credits_commute), pool.threads()),
-        Strategy::Parallel(width) => (Plan::new(block, width, credits_commute), width),
+        Strategy::Parallel(width) if waits => (of_slow_reads(), width),
+        Strategy::Auto if waits => (of_slow_reads(), pool.threads()),
+        Strategy::Parallel(width) => (Plan::new(block, advice, width, credits_commute), width),
         Strategy::Auto => {
             let width = pool.threads().min(block.transactions.len());
-            if width < 2 || (chooses && Batches::are_pointless(block)) {
+            if width < 2 || (chooses && Batches::are_pointless(block, advice)) {
                 return None;
             }
-            let plan = Plan::new(block, width, credits_commute);
+            let plan = Plan::new(block, advice, width, credits_commute);
             if chooses && !plan.pays(width) {
                 return None;
             }

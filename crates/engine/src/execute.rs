@@ -17,10 +17,10 @@ use crate::{
     commit::{Fees, Sinks},
     hooks::Hooks,
     memory::{AccountRef, Memory, ReadSet, Reader, Shift, Version, Writer},
-    plan::Plan,
+    plan::{Advice, Plan},
     pool::{Pool, panic_message},
     read_ahead,
-    scheduler::{Ahead, Leaving, Permits, Scheduler, Seat},
+    scheduler::{Leaving, Permits, Scheduler, Seat},
     sequential::Overlay,
     step::{self, MemoryBelow},
     sync::{Mutex, atomic::AtomicUsize},
@@ -40,6 +40,7 @@ pub(crate) struct Job<'b, V: BlockVm, S> {
     pub(crate) techniques: Techniques,
     /// Where to note who executed what.
     pub(crate) activity: Option<&'b ActivityLog>,
+    pub(crate) advice: Advice<'b>,
 }
 
 impl<V: BlockVm, S> Clone for Job<'_, V, S> {
@@ -211,8 +212,7 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
     run.step(0, CommitStep::PreBlock, &mut sinks, |evm| vm.pre_block(evm, block))?;
 
     if depth.is_some() {
-        let keys = read_ahead::of_block(&job);
-        keys.for_each(|key| run.scheduler.push_ahead(Ahead::Read(key)));
+        run.scheduler.push_keys(read_ahead::of_block(&job).chain(job.advice.keys()));
     }
     let committed = Mutex::new(Committed {
         admission,

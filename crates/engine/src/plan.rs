@@ -1,6 +1,7 @@
 //! What can be known of a block before it runs: whether it pays to wake other workers, how much of
 //! it to take at once, and who certainly waits for whom.
 
+mod advice;
 mod costs;
 
 use std::{hash::BuildHasher, ops::Range};
@@ -15,6 +16,7 @@ use crate::{
     scheduler::{Forecast, NO_DEPENDENCY, WINDOW},
     sync::Mutex,
 };
+pub(crate) use advice::Advice;
 pub(crate) use costs::Batches;
 use costs::{Costs, SAMPLE, SMALL, samples};
 
@@ -39,7 +41,7 @@ pub(crate) struct Plan<'b, T> {
 
 /// For each transaction the last earlier one that is certain to change what it needs of an account:
 /// of its sender everything, of whom it pays the nonce, where credits commute. Starting before that
-/// one ran would be in vain.
+/// one ran would be in vain. Or a later one still that somebody's hints name.
 #[derive(Debug)]
 enum Dependencies {
     /// Of all transactions.
@@ -52,10 +54,15 @@ enum Dependencies {
 impl<'b, T: Transaction> Plan<'b, T> {
     /// Plans `block` for `width` workers.
     /// `credits_commute` says whether payments to one recipient can be made in any order.
-    pub(crate) fn new(block: &'b RecoveredBlock<T>, width: usize, credits_commute: bool) -> Self {
+    pub(crate) fn new(
+        block: &'b RecoveredBlock<T>,
+        advice: Advice<'b>,
+        width: usize,
+        credits_commute: bool,
+    ) -> Self {
         let transactions = block.transactions.len();
         let last_touch = |transactions| LastTouch::with_room_for(transactions, credits_commute);
-        let costs = Costs::of(block);
+        let costs = Costs::of(block, advice);
         let (total_ns, critical_ns, dependencies) = if transactions <= SMALL {
             let mut known = Vec::with_capacity(transactions);
             let last = last_touch(transactions);
@@ -77,7 +84,11 @@ impl<'b, T: Transaction> Plan<'b, T> {
         let long = match &dependencies {
             Dependencies::Known(known) => {
                 let mut long = batches.long(width, PARTS);
-                long.retain(|tx| known[*tx as usize] == NO_DEPENDENCY);
+                let needs = |tx: usize| known[tx] != NO_DEPENDENCY;
+                long.retain(|tx| {
+                    let tx = *tx as usize;
+                    !needs(tx) && !advice.is_likely_to_conflict(tx)
+                });
                 long
             }
             Dependencies::Found(_) => Vec::new(),
@@ -87,8 +98,12 @@ impl<'b, T: Transaction> Plan<'b, T> {
 
     /// Plans `block` where reads are slow: one transaction at a time, for who waits for a read keeps
     /// others from the rest of its batch.
-    pub(crate) fn of_slow_reads(block: &'b RecoveredBlock<T>, credits_commute: bool) -> Self {
-        let plan = Self::new(block, 1, credits_commute);
+    pub(crate) fn of_slow_reads(
+        block: &'b RecoveredBlock<T>,
+        advice: Advice<'b>,
+        credits_commute: bool,
+    ) -> Self {
+        let plan = Self::new(block, advice.without_pauses(), 1, credits_commute);
         Self { batches: plan.batches.of_one(), long: Vec::new(), ..plan }
     }
 
@@ -134,7 +149,11 @@ impl<T: Transaction> Forecast for Plan<'_, T> {
             Dependencies::Known(known) => into.extend_from_slice(&known[range]),
             Dependencies::Found(last) => {
                 let mut last = last.lock();
-                let dependency = |(index, tx)| last.dependency(index, tx);
+                let advice = &self.batches.costs.advice;
+                let dependency = |(index, tx)| {
+                    let hinted = advice.dependency_within(0, index as usize);
+                    later(last.dependency(index, tx), hinted)
+                };
                 into.extend(txs.zip(&self.block.transactions[range]).map(dependency));
             }
         }
@@ -149,25 +168,41 @@ impl<T: Transaction> Forecast for Plan<'_, T> {
     }
 }
 
+/// The later of two dependencies: by the time that is executed, the other mostly is.
+const fn later(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (NO_DEPENDENCY, only) | (only, NO_DEPENDENCY) => only,
+        (one, other) => {
+            if one > other {
+                one
+            } else {
+                other
+            }
+        }
+    }
+}
+
 /// The guessed time of the transactions in `range`, and of the longest line of dependencies among
 /// them. Adds the dependencies to `found`.
 fn weigh<T: Transaction>(
     block: &RecoveredBlock<T>,
-    costs: &Costs,
+    costs: &Costs<'_>,
     range: Range<usize>,
     mut last: LastTouch,
     found: &mut Vec<u32>,
 ) -> (u64, u64) {
     let mut ends: Vec<u64> = Vec::with_capacity(range.len());
     let (mut total_ns, mut critical_ns) = (0, 0);
-    for (index, tx) in (0..).zip(&block.transactions[range]) {
-        let dependency = last.dependency(index, tx);
-        let cost = costs.of_transaction(tx.inner());
-        let start = if dependency == NO_DEPENDENCY { 0 } else { ends[dependency as usize] };
-        ends.push(start + cost);
+    for ((index, at), tx) in (0..).zip(range.clone()).zip(&block.transactions[range.clone()]) {
+        let certain = last.dependency(index, tx);
+        let hinted = costs.advice.dependency_within(range.start, at);
+        let cost = costs.of_transaction(at, tx.inner());
+        let end_of = |tx: u32| ends.get(tx as usize).copied().unwrap_or_default();
+        let end = end_of(certain).max(end_of(hinted)) + cost;
+        ends.push(end);
         total_ns += cost;
-        critical_ns = critical_ns.max(start + cost);
-        found.push(dependency);
+        critical_ns = critical_ns.max(end);
+        found.push(later(certain, hinted));
     }
     (total_ns, critical_ns)
 }
@@ -283,10 +318,11 @@ mod tests {
         let mut found = Vec::new();
         let all = 0..u32::try_from(transactions.len()).unwrap();
         let block = block(transactions);
-        Plan::new(&block, 2, credits_commute).dependencies(all, &mut found);
+        Plan::new(&block, NO_ADVICE, 2, credits_commute).dependencies(all, &mut found);
         found
     }
 
+    const NO_ADVICE: Advice<'static> = Advice::NONE;
     const NONE: u32 = NO_DEPENDENCY;
     const GAS: u64 = 21_000;
 
@@ -311,7 +347,7 @@ mod tests {
     fn dependencies_of_a_long_block_are_found_batch_by_batch() {
         let payment = |index: usize| (u8::try_from(index % 200).unwrap(), 250, 5, GAS);
         let block = block(&(0..SMALL * 3).map(payment).collect::<Vec<_>>());
-        let plan = Plan::new(&block, 2, true);
+        let plan = Plan::new(&block, NO_ADVICE, 2, true);
         assert!(matches!(plan.dependencies, Dependencies::Found(_)));
         let mut found = Vec::new();
         let end = u32::try_from(block.transactions.len()).unwrap();
@@ -330,7 +366,7 @@ mod tests {
     fn a_batch_ends_before_the_limit_and_takes_no_more_than_its_time() {
         let long = (1, 2, 0, 2_000_000);
         let block = block(&[[long; 100], [(1, 2, 0, GAS); 100]].concat());
-        let plan = Plan::new(&block, 1, true);
+        let plan = Plan::new(&block, NO_ADVICE, 1, true);
         assert_eq!(plan.batch_end(3, 100), 4, "a long call is a batch of its own");
         assert_eq!(plan.batch_end(150, 153), 153);
         assert!(plan.batch_end(110, 200) > 120);
@@ -339,8 +375,8 @@ mod tests {
     #[test]
     fn where_reads_are_slow_a_batch_is_one_transaction() {
         let block = block(&[(1, 2, 5, GAS); 100]);
-        assert_eq!(Plan::of_slow_reads(&block, true).batch_end(3, 100), 4);
-        assert!(Plan::new(&block, 1, true).batch_end(3, 100) > 4);
+        assert_eq!(Plan::of_slow_reads(&block, NO_ADVICE, true).batch_end(3, 100), 4);
+        assert!(Plan::new(&block, NO_ADVICE, 1, true).batch_end(3, 100) > 4);
     }
 
     #[test]
@@ -353,16 +389,19 @@ mod tests {
         };
         let long = |at, sender, width| {
             let block = with_long_at(at, sender);
-            Plan::new(&block, width, true).long().to_vec()
+            Plan::new(&block, NO_ADVICE, width, true).long().to_vec()
         };
         assert_eq!(long(35, 100, 2), [35]);
         assert_eq!(long(35, 100, 8), [35]);
         assert_eq!(long(0, 100, 2), [0_u32; 0], "it is started first as it is");
         assert_eq!(long(35, 34, 2), [0_u32; 0], "it needs one before it");
         let even = block(&(0..40).map(short).collect::<Vec<_>>());
-        assert!(Plan::new(&even, 2, true).long().is_empty(), "none is longer than others");
+        assert!(
+            Plan::new(&even, NO_ADVICE, 2, true).long().is_empty(),
+            "none is longer than others"
+        );
         let slow = with_long_at(35, 100);
-        assert!(Plan::of_slow_reads(&slow, true).long().is_empty());
+        assert!(Plan::of_slow_reads(&slow, NO_ADVICE, true).long().is_empty());
     }
 
     #[test]
@@ -371,7 +410,7 @@ mod tests {
         let all = Techniques::default();
         for transactions in [300, SMALL * 3] {
             let block = block(&(0..transactions).map(payment).collect::<Vec<_>>());
-            let plan = |techniques| Plan::new(&block, 2, true).limited_to(techniques);
+            let plan = |techniques| Plan::new(&block, NO_ADVICE, 2, true).limited_to(techniques);
             let with = |techniques| {
                 let (plan, mut found) = (plan(techniques), Vec::new());
                 plan.dependencies(250..251, &mut found);
@@ -390,7 +429,9 @@ mod tests {
         (0..40).for_each(|index| calls[usize::from(index)].0 = index);
         calls[35].3 = 3_000_000;
         let block = block(&calls);
-        let long = |techniques| Plan::new(&block, 2, true).limited_to(techniques).long().to_vec();
+        let long = |techniques| {
+            Plan::new(&block, NO_ADVICE, 2, true).limited_to(techniques).long().to_vec()
+        };
         assert_eq!(long(all), [35]);
         assert!(long(all.without(Technique::Early)).is_empty());
     }
@@ -404,14 +445,20 @@ mod tests {
             };
             block(&(0..count).map(of).collect::<Vec<_>>())
         };
-        assert!(Batches::are_pointless(&payments(20, false)));
-        assert!(!Plan::new(&payments(1000, false), 2, true).pays(2), "they fit into caches");
-        assert!(Plan::new(&payments(1000, false), 8, true).pays(8), "but eight are many");
-        assert!(!Plan::new(&payments(1000, true), 2, true).pays(2), "one sender");
-        assert!(Plan::new(&payments(5000, false), 2, true).pays(2), "many senders");
-        assert!(!Plan::new(&payments(1000, false), 2, true).pays(1));
+        assert!(Batches::are_pointless(&payments(20, false), NO_ADVICE));
+        assert!(
+            !Plan::new(&payments(1000, false), NO_ADVICE, 2, true).pays(2),
+            "they fit into caches"
+        );
+        assert!(
+            Plan::new(&payments(1000, false), NO_ADVICE, 8, true).pays(8),
+            "but eight are many"
+        );
+        assert!(!Plan::new(&payments(1000, true), NO_ADVICE, 2, true).pays(2), "one sender");
+        assert!(Plan::new(&payments(5000, false), NO_ADVICE, 2, true).pays(2), "many senders");
+        assert!(!Plan::new(&payments(1000, false), NO_ADVICE, 2, true).pays(1));
         let calls = block(&[(1, 2, 0, 2_000_000), (3, 4, 0, 2_000_000)]);
-        assert!(Plan::new(&calls, 2, true).pays(2), "two long calls");
-        assert!(!Plan::new(&block(&[]), 2, true).pays(2));
+        assert!(Plan::new(&calls, NO_ADVICE, 2, true).pays(2), "two long calls");
+        assert!(!Plan::new(&block(&[]), NO_ADVICE, 2, true).pays(2));
     }
 }

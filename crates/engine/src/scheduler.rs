@@ -388,6 +388,14 @@ impl Scheduler {
         }
     }
 
+    /// Lets those without work read `keys`, if reads are slow.
+    pub(crate) fn push_keys(&self, keys: impl Iterator<Item = Key>) {
+        if self.permits.is_some() {
+            self.ahead.push_keys(keys);
+            self.wake();
+        }
+    }
+
     /// The next key to read ahead of its time.
     pub(crate) fn next_key(&self) -> Option<Key> {
         self.ahead.pop_key()

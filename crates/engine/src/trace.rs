@@ -13,7 +13,9 @@ use alloy_consensus::Transaction;
 use alloy_evm::{Evm, EvmFactory};
 use alloy_primitives::{Address, U256};
 use revm::state::EvmState;
-use warpline_primitives::{BlockOutput, StateSource};
+use warpline_primitives::{
+    AccessHint, BlockOutput, Chance, Location, StateSource, TransactionHints,
+};
 
 use crate::{
     BalanceUse, BalanceUses, ExecutionError,
@@ -165,6 +167,34 @@ impl TransactionTrace {
             if let Some(first) = first {
                 take(first, met);
             }
+        }
+    }
+}
+
+/// What a transaction did, as hints that could not be better. What it came after is not among them: see
+/// [`AccessHints::link`](warpline_primitives::AccessHints::link).
+impl From<&TransactionTrace> for TransactionHints {
+    fn from(trace: &TransactionTrace) -> Self {
+        let chance = |happens| if happens { Chance::CERTAIN } else { Chance::NEVER };
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).ok();
+        let accounts = trace.accounts.iter().map(|account| {
+            let commutes = account.balance != BalanceUse::Exact && !account.changes_more;
+            let write = chance(account.changes_balance() || account.changes_more || account.wipes);
+            let read = AccessHint::read(Location::Account(account.address));
+            let at_ns = ns(account.first.time);
+            (account.first.time, AccessHint { write, commutes, at_ns, ..read })
+        });
+        let slots = trace.slots.iter().map(|slot| {
+            let read = AccessHint::read(Location::Slot(slot.address, slot.slot));
+            let (write, at_ns) = (chance(slot.changes), ns(slot.first.time));
+            (slot.first.time, AccessHint { write, at_ns, ..read })
+        });
+        let mut accesses: Vec<_> = accounts.chain(slots).collect();
+        accesses.sort_by_key(|(first, _)| *first);
+        Self {
+            accesses: accesses.into_iter().map(|(_, access)| access).collect(),
+            time_ns: ns(trace.took),
+            ..Self::default()
         }
     }
 }

@@ -7,9 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, U256};
 use warpline_engine::{
-    ActivityLog, BalanceUse, Engine, EngineConfig, Ethereum, ExecuteOptions, Strategy,
+    ActivityLog, BalanceUse, Engine, EngineConfig, Ethereum, ExecuteOptions, Function, Strategy,
     TransactionTrace,
 };
+use warpline_testkit::{Asm, Case, Fork, Tx, account, op};
 use warpline_workloads::{GeneratedBlock, Size, Workload, generate};
 
 fn traced(workload: Workload, transactions: usize) -> (GeneratedBlock, Vec<TransactionTrace>) {
@@ -133,4 +134,23 @@ fn of_what_the_workers_did_one_execution_of_each_transaction_counts() {
         assert_eq!(counted, [1; 150], "{workload}");
         assert_eq!(gas, output.gas_used, "{workload}");
     }
+}
+
+#[test]
+fn a_call_that_passes_nothing_on_has_no_selector() {
+    let (sender, caller, called) = (account(1), account(2), account(3));
+    // The arguments begin behind the end of the memory, and there are none.
+    let call = Asm::new().push(0).push(0).push(0).push(7).push(0).push_address(called);
+    let call = call.push(100_000).op(op::CALL).op(op::POP);
+    let case = Case::new(Fork::Prague)
+        .fund(sender)
+        .contract(caller, call)
+        .contract(called, Asm::new().push(1).add_to_slot(0))
+        .tx(Tx::call(sender, caller));
+    let vm = Ethereum::new(case.chain().clone());
+    let engine = Engine::new(vm, EngineConfig::with_threads(1)).unwrap();
+    let (_, traces) = engine.trace(&case.block(), case.state()).unwrap();
+    let slot = traces[0].slots.iter().find(|slot| slot.address == called).unwrap();
+    let function = Function { contract: called, selector: [0; 4] };
+    assert_eq!(slot.first.function, Some(function));
 }

@@ -12,7 +12,9 @@ use warpline_engine::{
 use warpline_primitives::{
     BlockOutput, CommitStep, MemoryState, RecoveredBlock, StateDiff, StateSource,
 };
-use warpline_testkit::{Ended, Engines, Observed, SlowSource, reference_invalid_index, watched};
+use warpline_testkit::{
+    Ended, Engines, Observed, SlowSource, random_hints, reference_invalid_index, watched,
+};
 
 use crate::{
     block::Generated,
@@ -166,6 +168,10 @@ impl Check<'_> {
                 let found = self.execute(engine, self.state, options);
                 tally.add(same(&sequential, found, &way)?.as_ref());
             }
+            let hints = random_hints(self.block, self.seed);
+            let found = self.execute(engine, self.state, building(strategy).hinted_by(&hints));
+            let way = format!("parallel on {width} with random hints");
+            tally.add(same(&sequential, found, &way)?.as_ref());
             self.perturbed(honest, width, (&sequential, &steps), &mut tally)?;
         }
         self.unreadable(generated, engines, &mut tally)?;

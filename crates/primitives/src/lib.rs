@@ -2,7 +2,8 @@
 //!
 //! Nothing here executes anything. A [`RecoveredBlock`] and a [`StateSource`] go into the engine, a
 //! [`BlockOutput`] comes out; what changed is a [`StateDiff`], and whoever wants to see each change
-//! as it becomes final is a [`CommitObserver`].
+//! as it becomes final is a [`CommitObserver`]. What somebody expects of a block beforehand is
+//! [`AccessHints`].
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};
@@ -19,6 +20,7 @@
 mod account;
 mod block;
 mod diff;
+mod hints;
 mod memory;
 mod observer;
 mod output;
@@ -28,6 +30,7 @@ mod source;
 pub use account::Account;
 pub use block::{RecoveredBlock, Transaction};
 pub use diff::{AccountDiff, DiffMismatch, StateDiff};
+pub use hints::{AccessHint, AccessHints, Chance, Location, TransactionHints};
 pub use memory::{MemoryState, MissingState};
 pub use observer::{CommitObserver, CommitStep};
 pub use output::{BlockOutput, OutputMismatch, Receipt, WorkCounts};

@@ -12,13 +12,17 @@ use warpline_engine::{
     ExecutionError, InvalidBlock, SkipReason, Strategy,
 };
 use warpline_primitives::{
-    BlockOutput, CommitStep, MemoryState, MissingState, Receipt, RecoveredBlock, StateDiff,
-    StateSource,
+    AccessHints, BlockOutput, CommitStep, MemoryState, MissingState, Receipt, RecoveredBlock,
+    StateDiff, StateSource,
 };
 
 use crate::{
-    BuildCheck, Outcome, SlowSource, full_state, integration::IntegrationCheck, lists::ListCheck,
-    source::pause, watchdog::within,
+    BuildCheck, Outcome, SlowSource, full_state,
+    hints::{random_hints, true_hints},
+    integration::IntegrationCheck,
+    lists::ListCheck,
+    source::pause,
+    watchdog::within,
 };
 
 /// How long all executions of one block may take together.
@@ -149,6 +153,8 @@ impl Check<'_> {
         let chosen = self.engines.two().execute(self.block, self.state);
         self.assert_same(&sequential, &chosen, "as the engine chooses");
         let [one, two, eight, four_reads, many_reads] = &self.engines.0;
+        let truth = self.engines.one().trace(self.block, self.state).ok();
+        let truth = truth.map(|(_, traces)| true_hints(&traces));
         let engines =
             [(one, 1, 0), (two, 2, 0), (eight, 8, 0), (four_reads, 2, 4), (many_reads, 2, 32)];
         for (engine, width, reads) in engines {
@@ -196,6 +202,11 @@ impl Check<'_> {
                 self.assert_same(&sequential, &found, &way);
                 self.assert_work(&found, &way);
             }
+            for (round, hints) in [truth.clone(), None].into_iter().enumerate() {
+                let seed = self.seed(width + reads, 14 + round as u64);
+                let engine = hooks::perturbed(engine, seed);
+                self.assert_same_with(hints, seed, &sequential, (&engine, width));
+            }
         }
         if let Err(ExecutionError::InvalidBlock(reason)) = &sequential {
             self.assert_rejected_with_list(reason);
@@ -210,6 +221,23 @@ impl Check<'_> {
         };
         check.run(output.as_ref().map_err(String::as_str), plan.oracle);
         outcome
+    }
+
+    /// `hints`, or if there are none random ones, change nothing.
+    fn assert_same_with(
+        &self,
+        hints: Option<AccessHints>,
+        seed: u64,
+        expected: &Executed<MissingState>,
+        (engine, width): (&Engine, usize),
+    ) {
+        let kind = if hints.is_some() { "true" } else { "random" };
+        let way = format!("parallel on {width} with {kind} hints, perturbed with seed {seed:#x}");
+        let hints = hints.unwrap_or_else(|| random_hints(self.block, seed));
+        let options = ExecuteOptions::from(Strategy::Parallel(width)).hinted_by(&hints);
+        let found = engine.execute_with(self.block, self.state, options);
+        self.assert_same(expected, &found, &way);
+        self.assert_work(&found, &way);
     }
 
     /// The list of what comes before the invalid transaction does not change why the block is

@@ -20,7 +20,7 @@
 //! The oracle is a plain loop over revm ([`Engine::execute_reference`]); the rest are the engine's
 //! sequential path and its parallel path on one, two and eight threads, on sources that answer at
 //! once, on sources that [answer in uneven time](SlowSource), and on schedules that are
-//! disturbed on purpose, with the feature `testing`. A hang is a failure: [`within`] ends it.
+//! disturbed on purpose, with the feature `testing`; and with hints, true or not. A hang is a failure: [`within`] ends it.
 //!
 //! [`Engine::execute_reference`]: warpline_engine::Engine::execute_reference
 
@@ -28,6 +28,7 @@ mod asm;
 mod builds;
 mod case;
 mod check;
+mod hints;
 mod integration;
 mod latency;
 mod lists;
@@ -40,6 +41,7 @@ pub use asm::{Asm, create2_address, deployer, op};
 pub use builds::{BuildCheck, assert_same as assert_same_build, built_block};
 pub use case::{BASE_FEE, BENEFICIARY, BLOCK_NUMBER, Case, GAS_PRICE, TIP, account, ether};
 pub use check::{Engines, Observed, Plan, check_block, reference_invalid_index};
+pub use hints::{Malice, random_hints, true_hints};
 pub use integration::{
     OurFactory, Ran, RevmState, assert_same_bundle, execute_with_alloy, execution_ctx, our_factory,
     revm_state, take_bundle,

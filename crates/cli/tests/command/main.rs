@@ -11,6 +11,7 @@ mod conformance;
 mod fixtures;
 mod fuzz;
 mod inputs;
+mod predict;
 mod replay;
 mod report;
 mod sample;

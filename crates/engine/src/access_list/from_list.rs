@@ -35,7 +35,7 @@ use crate::{
     commit::{BlockGas, Fees, Sinks},
     execute::{Job, Outcome},
     hooks::Hooks,
-    plan::Batches,
+    plan::{Advice, Batches},
     pool::{Pool, panic_message},
     read_ahead,
     sequential::Overlay,
@@ -141,7 +141,7 @@ fn try_execute<V: BlockVm, S: StateSource>(
         // Whoever needs it reads it again, and reports what fails.
         let _ = state.read_ahead(&job, seat, key);
     });
-    let batches = Batches::of(block, width);
+    let batches = Batches::of(block, Advice::NONE, width);
     let run = Run {
         job,
         state,

@@ -5,6 +5,8 @@ use std::ops::Range;
 use alloy_consensus::{Transaction, transaction::Recovered};
 use warpline_primitives::RecoveredBlock;
 
+use super::Advice;
+
 /// Gas of a payment that runs no code.
 const PAYMENT_GAS: u64 = 21_000;
 /// What such a payment takes, in nanoseconds, where what the block touches fits into caches.
@@ -43,28 +45,28 @@ pub(super) const SAMPLE: usize = SMALL / SAMPLES;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batches<'b, T> {
     block: &'b RecoveredBlock<T>,
-    pub(super) costs: Costs,
+    pub(super) costs: Costs<'b>,
     batch_ns: u64,
 }
 
 impl<'b, T: Transaction> Batches<'b, T> {
     /// Whether a block is so small that cutting it is not worth while.
-    pub(crate) fn are_pointless(block: &RecoveredBlock<T>) -> bool {
+    pub(crate) fn are_pointless(block: &RecoveredBlock<T>, advice: Advice<'_>) -> bool {
         let transactions = &block.transactions;
         transactions.len() < 2
-            || (transactions.len() <= SMALL && Costs::of(block).total() < PARALLEL_NS)
+            || (transactions.len() <= SMALL && Costs::of(block, advice).total() < PARALLEL_NS)
     }
 
     /// The batches of `block` for `width` workers.
-    pub(crate) fn of(block: &'b RecoveredBlock<T>, width: usize) -> Self {
-        let costs = Costs::of(block);
+    pub(crate) fn of(block: &'b RecoveredBlock<T>, advice: Advice<'b>, width: usize) -> Self {
+        let costs = Costs::of(block, advice);
         Self::of_time(block, costs, costs.total(), width)
     }
 
     /// As [`of`](Self::of), where all transactions are known to take `total_ns`.
     pub(super) fn of_time(
         block: &'b RecoveredBlock<T>,
-        costs: Costs,
+        costs: Costs<'b>,
         total_ns: u64,
         width: usize,
     ) -> Self {
@@ -84,16 +86,18 @@ impl<'b, T: Transaction> Batches<'b, T> {
     pub(crate) fn long(&self, width: usize, parts: u64) -> Vec<u32> {
         let (transactions, width) = (&self.block.transactions, width.max(1) as u64);
         let share = self.costs.total() / width;
-        let of = |tx: &Recovered<T>| self.costs.of_transaction(tx.inner());
-        let longest = transactions.iter().max_by_key(|tx| tx.gas_limit());
-        if longest.is_none_or(|tx| of(tx).saturating_mul(parts) < share) {
+        let of = |(at, tx): (usize, &Recovered<T>)| self.costs.of_transaction(at, tx.inner());
+        // The guess grows with the gas that is asked for; what is said of it need not.
+        let longest = transactions.iter().enumerate().max_by_key(|(_, tx)| tx.gas_limit());
+        let is_short = longest.is_none_or(|longest| of(longest).saturating_mul(parts) < share);
+        if is_short && !self.costs.advice.is_given() {
             return Vec::new();
         }
         let mut before = 0;
         (0..)
-            .zip(transactions)
+            .zip(transactions.iter().enumerate())
             .filter(|(_, tx)| {
-                let cost = of(tx);
+                let cost = of(*tx);
                 let start = before / width;
                 before = before.saturating_add(cost);
                 cost.saturating_mul(parts) >= share && start.saturating_add(cost) > share
@@ -105,17 +109,17 @@ impl<'b, T: Transaction> Batches<'b, T> {
     /// Where the batch that begins at `from` ends: beyond it, and at `limit` at the latest.
     pub(crate) fn end(&self, from: usize, limit: usize) -> usize {
         let mut ns = 0;
-        let rest = &self.block.transactions[from..limit];
-        let takes = rest.iter().take_while(|tx| {
+        let rest = (from..).zip(&self.block.transactions[from..limit]);
+        let takes = rest.take_while(|(at, tx)| {
             let takes = ns == 0 || ns < self.batch_ns;
-            ns += self.costs.of_transaction(tx.inner());
+            ns += self.costs.of_transaction(*at, tx.inner());
             takes
         });
         from + takes.count()
     }
 }
 
-impl Costs {
+impl Costs<'_> {
     /// Whether `width` workers are likely to be quicker than one with transactions that take
     /// `total_ns`, if no line of them that need each other takes more than `critical_ns`.
     pub(super) fn pay(&self, width: usize, total_ns: u64, critical_ns: u64) -> bool {
@@ -132,9 +136,9 @@ pub(super) fn samples(transactions: usize) -> impl Iterator<Item = Range<usize>>
     (0..SAMPLES).map(move |sample| sample * stride..sample * stride + SAMPLE)
 }
 
-/// Guesses how long transactions take from the gas they ask for.
+/// Guesses how long transactions take from the gas they ask for, where nobody knows better.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Costs {
+pub(super) struct Costs<'b> {
     transactions: u64,
     /// Gas that transactions other than payments ask for beyond what every transaction pays.
     asked: u64,
@@ -142,10 +146,13 @@ pub(super) struct Costs {
     used: u64,
     ps_per_gas: u64,
     payment_ns: u64,
+    pub(super) advice: Advice<'b>,
+    /// How long all transactions are said to take, or guessed where nothing is said.
+    hinted_ns: Option<u64>,
 }
 
-impl Costs {
-    pub(super) fn of<T: Transaction>(block: &RecoveredBlock<T>) -> Self {
+impl<'b> Costs<'b> {
+    pub(super) fn of<T: Transaction>(block: &RecoveredBlock<T>, advice: Advice<'b>) -> Self {
         let transactions = block.transactions.len();
         let beyond = |tx: &Recovered<T>| u128::from(tx.gas_limit().saturating_sub(PAYMENT_GAS));
         let asked =
@@ -164,15 +171,33 @@ impl Costs {
         };
         let since_london = block.header.base_fee_per_gas.is_some();
         let ps_per_gas = if since_london { PS_PER_GAS } else { PS_PER_GAS_BEFORE_LONDON };
-        Self { transactions, asked, used, ps_per_gas, payment_ns }
+        let hinted_ns = None;
+        let mut costs =
+            Self { transactions, asked, used, ps_per_gas, payment_ns, advice, hinted_ns };
+        if advice.is_given() {
+            let all = block.transactions.iter().enumerate();
+            let each = all.map(|(at, tx)| costs.of_transaction(at, tx.inner()));
+            costs.hinted_ns = Some(each.fold(0, u64::saturating_add));
+        }
+        costs
     }
 
     /// A lower guess at the time of all transactions, without looking at each.
     pub(super) const fn total(&self) -> u64 {
-        self.transactions * self.payment_ns + self.used.saturating_mul(self.ps_per_gas) / 1000
+        match self.hinted_ns {
+            Some(ns) => ns,
+            None => {
+                let of_gas = self.used.saturating_mul(self.ps_per_gas) / 1000;
+                self.transactions * self.payment_ns + of_gas
+            }
+        }
     }
 
-    pub(super) fn of_transaction(&self, tx: &impl Transaction) -> u64 {
+    /// The time of `tx` at that index of the block.
+    pub(super) fn of_transaction(&self, index: usize, tx: &impl Transaction) -> u64 {
+        if let Some(ns) = self.advice.time_ns(index) {
+            return ns;
+        }
         let beyond = tx.gas_limit().saturating_sub(PAYMENT_GAS);
         if beyond == 0 {
             return self.payment_ns;

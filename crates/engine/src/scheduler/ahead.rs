@@ -57,6 +57,14 @@ impl Queue {
         self.len.store(lists.len(), SeqCst);
     }
 
+    /// Adds `keys`, as many as fit.
+    pub(super) fn push_keys(&self, keys: impl Iterator<Item = Key>) {
+        let mut lists = self.lists.lock();
+        let room = MAX_KEYS.saturating_sub(lists.keys.len());
+        lists.keys.extend(keys.take(room));
+        self.len.store(lists.len(), SeqCst);
+    }
+
     /// Takes the next: keys first, for they let others begin to wait.
     pub(super) fn pop(&self) -> Option<Ahead> {
         if self.len.load(Acquire) == 0 {

@@ -134,6 +134,8 @@ impl<CTX> Inspector<CTX, EthInterpreter> for GasMeter {
         };
         match &interp.input.input {
             CallInput::Bytes(bytes) => take(bytes),
+            // Where nothing is passed on the range may begin behind the memory's end.
+            CallInput::SharedBuffer(range) if range.is_empty() => {}
             CallInput::SharedBuffer(range) => take(&interp.memory.global_slice(range.clone())),
         }
         let function = Function { contract: interp.input.target_address, selector };
