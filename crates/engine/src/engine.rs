@@ -177,10 +177,6 @@ impl<V: BlockVm> Engine<V> {
     ///
     /// # Errors
     /// As [`execute`](Self::execute).
-    #[expect(
-        clippy::type_complexity,
-        reason = "a pair in a result, both of which say what they are"
-    )]
     pub fn trace<S: StateSource>(
         &self,
         block: &RecoveredBlock<V::Transaction>,

@@ -198,12 +198,14 @@ pub(crate) fn execute<'b, V: BlockVm, S: StateSource>(
     let width = width.clamp(1, pool.threads()).min(useful);
     let workers = depth.unwrap_or(width);
     let permits = (workers > width).then(|| Permits::new(width, workers, hooks.clone()));
+    let goes_on_alone = job.techniques.has(Technique::Alone) && workers == width;
+    let alone = if goes_on_alone { width } else { 1 };
     let run = Run {
         job,
         memory,
         plan,
         started_early: AtomicUsize::new(0),
-        scheduler: Scheduler::new(transactions, hooks, permits),
+        scheduler: Scheduler::new(transactions, hooks, permits).among(alone),
         records: (0..transactions).map(|_| Mutex::default()).collect(),
         observed: sinks.observer.is_some(),
         listed: sinks.list.listens(),

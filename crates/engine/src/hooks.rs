@@ -94,6 +94,8 @@ pub(crate) enum Site {
     Sleep,
     /// Work was made visible, and sleepers are to be woken.
     Wake,
+    /// A transaction was committed. *Spuriously*: the next ones are executed by one worker alone.
+    Alone,
 }
 
 #[cfg(feature = "testing")]

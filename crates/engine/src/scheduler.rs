@@ -19,6 +19,7 @@
 //! only.
 
 mod ahead;
+mod alone;
 mod commit_role;
 mod conflict;
 mod dependency;
@@ -106,6 +107,8 @@ pub(crate) struct Scheduler {
     parking: wait::Parking,
     /// Who may run, where there are more workers than that.
     permits: Option<Permits>,
+    /// Whether it is any use to execute ahead.
+    alone: alone::Alone,
     /// What those do who find nothing else.
     ahead: ahead::Queue,
     /// What happens at decision points.
@@ -126,9 +129,15 @@ impl Scheduler {
             halted: AtomicBool::new(false),
             parking: wait::Parking::default(),
             permits,
+            alone: alone::Alone::default(),
             ahead: ahead::Queue::default(),
             hooks,
         }
+    }
+
+    /// This scheduler for so many workers, of whom one goes on alone where the others are of no use.
+    pub(crate) fn among(self, width: usize) -> Self {
+        Self { alone: alone::Alone::among(width), ..self }
     }
 
     fn len(&self) -> u32 {
@@ -188,6 +197,9 @@ impl Scheduler {
 
     /// The next transaction for the owner of `portion` to look at, if any.
     pub(crate) fn next(&self, portion: &mut Portion, forecast: &impl Forecast) -> Option<u32> {
+        if self.is_alone() {
+            return None;
+        }
         let next = self.next_in_order(portion, forecast)?;
         if !self.hooks.spuriously(Site::Next, next) {
             return Some(next);
@@ -222,7 +234,7 @@ impl Scheduler {
     /// A transaction that somebody took and has not come to, for who finds nothing else to do. Only
     /// where it is known of each what it waits for.
     pub(crate) fn steal(&self, forecast: &impl Forecast) -> Option<u32> {
-        if self.permits.is_some() {
+        if self.permits.is_some() || self.is_alone() {
             return None;
         }
         let taken = self.committed()..self.cursor.load(SeqCst);
@@ -427,7 +439,8 @@ impl Scheduler {
         let grown = ready.len() > before;
         self.ready_len.store(ready.len(), SeqCst);
         drop(ready);
-        if grown {
+        // Who goes on alone wakes the others when they may take part again.
+        if grown && !self.is_alone() {
             self.wake();
         }
     }
@@ -458,8 +471,7 @@ impl Scheduler {
     /// has none when it looks here.
     fn has_work(&self) -> bool {
         self.is_over()
-            || self.ready_len.load(SeqCst) > 0
-            || self.has_fresh()
+            || (!self.is_alone() && (self.ready_len.load(SeqCst) > 0 || self.has_fresh()))
             || self.can_commit()
             || !self.ahead.is_empty()
     }

@@ -31,6 +31,8 @@ pub enum Technique {
     Takeover,
     /// Executions whose reads changed are repeated before it is their turn to be committed.
     Doubts,
+    /// Where hardly anything that is executed ahead lasts, one worker goes on alone for a while.
+    Alone,
 }
 
 impl Technique {
@@ -45,6 +47,7 @@ impl Technique {
         Self::Early,
         Self::Takeover,
         Self::Doubts,
+        Self::Alone,
     ];
 
     /// A word for it, as tables have it.
@@ -59,6 +62,7 @@ impl Technique {
             Self::Early => "early",
             Self::Takeover => "takeover",
             Self::Doubts => "doubts",
+            Self::Alone => "alone",
         }
     }
 
@@ -74,6 +78,7 @@ impl Technique {
             Self::Early => "what would end last begins before its turn",
             Self::Takeover => "idle workers take over what others have not come to",
             Self::Doubts => "executions whose reads changed are repeated before their turn",
+            Self::Alone => "where hardly anything done ahead lasts, one worker goes on alone",
         }
     }
 }

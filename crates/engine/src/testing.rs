@@ -117,7 +117,7 @@ struct Character {
 
 /// Counters for each site.
 const LANES: usize = 64;
-const SITES: usize = Site::Wake as usize + 1;
+const SITES: usize = Site::Alone as usize + 1;
 const _: () = assert!(SITES <= 64, "a bit for each site");
 /// What a block may spend asleep: some milliseconds on each worker.
 const SLEEPS: u32 = 48;

@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, time::Duration};
 use alloy_primitives::Address;
 use warpline_engine::{Function, TransactionTrace};
 
-use crate::{Dependencies, Granularity, Location, Need, Timeline};
+use crate::{Dependencies, Granularity, Need, Place, Timeline};
 
 /// Something that makes transactions need each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// One place in the state.
-    Location(Location),
+    Place(Place),
     /// A function, whoever changed what it looks at.
     Function(Function),
     /// Everything of one account.
@@ -116,24 +116,24 @@ fn conflict(cause: Cause, waiting: &Waiting, without: &Timeline<'_>, cores: usiz
 /// All that a need counts for.
 fn causes(need: &Need) -> impl Iterator<Item = Cause> {
     let function = need.at.function.map(Cause::Function);
-    let contract = Cause::Contract(need.location.account());
-    [Cause::Location(need.location), contract].into_iter().chain(function)
+    let contract = Cause::Contract(need.place.account());
+    [Cause::Place(need.place), contract].into_iter().chain(function)
 }
 
 impl Cause {
     /// Whether it is because of this.
     pub fn is_of(&self, need: &Need) -> bool {
         match self {
-            Self::Location(location) => need.location == *location,
+            Self::Place(place) => need.place == *place,
             Self::Function(function) => need.at.function == Some(*function),
-            Self::Contract(address) => need.location.account() == *address,
+            Self::Contract(address) => need.place.account() == *address,
         }
     }
 
     /// Puts causes of a kind together.
     const fn rank(&self) -> u8 {
         match self {
-            Self::Location(_) => 0,
+            Self::Place(_) => 0,
             Self::Function(_) => 1,
             Self::Contract(_) => 2,
         }

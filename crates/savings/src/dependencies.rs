@@ -18,7 +18,7 @@ pub enum Notion {
 
 /// A place in the state that transactions can conflict over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Location {
+pub enum Place {
     /// The balance of an account.
     Balance(Address),
     /// Everything else of an account: its nonce and code, whether it exists, and that its storage was
@@ -34,7 +34,7 @@ pub struct Need {
     /// The transaction that made it; its place in the block.
     pub on: usize,
     /// What it changed.
-    pub location: Location,
+    pub place: Place,
     /// How far the transaction that saw it was when it first looked.
     pub at: Progress,
 }
@@ -82,7 +82,7 @@ impl Balances {
     }
 }
 
-impl Location {
+impl Place {
     /// Whose it is.
     pub const fn account(&self) -> Address {
         match self {
@@ -100,8 +100,8 @@ impl Dependencies {
         let mut state = Changes::default();
         let needs = traces.iter().enumerate().map(|(tx, trace)| {
             let mut needs = state.seen_by(trace, beneficiary, notion);
-            needs.sort_unstable_by_key(|need| (need.on, need.location));
-            needs.dedup_by_key(|need| (need.on, need.location));
+            needs.sort_unstable_by_key(|need| (need.on, need.place));
+            needs.dedup_by_key(|need| (need.on, need.place));
             state.take_in(tx, trace);
             needs
         });
@@ -114,8 +114,8 @@ impl Dependencies {
     /// Where a transaction needs one that does not come before it.
     pub fn from_needs(mut needs: Vec<Vec<Need>>) -> Self {
         for (tx, needs) in needs.iter_mut().enumerate() {
-            needs.sort_unstable_by_key(|need| (need.on, need.location));
-            needs.dedup_by_key(|need| (need.on, need.location));
+            needs.sort_unstable_by_key(|need| (need.on, need.place));
+            needs.dedup_by_key(|need| (need.on, need.place));
             assert!(needs.iter().all(|need| need.on < tx), "{tx} needs a later one: {needs:?}");
         }
         Self { needs }
@@ -174,33 +174,33 @@ impl Changes {
     fn seen_by(&self, trace: &TransactionTrace, beneficiary: Address, notion: Notion) -> Vec<Need> {
         let mut needs = Vec::new();
         for met in &trace.accounts {
-            let mut add = |on: Option<usize>, location| {
-                needs.extend(on.map(|on| Need { on, location, at: met.first }));
+            let mut add = |on: Option<usize>, place| {
+                needs.extend(on.map(|on| Need { on, place, at: met.first }));
             };
             let address = met.address;
             let is_exact = met.balance == BalanceUse::Exact;
             if let Some(account) = self.accounts.get(&address) {
-                add(account.more, Location::Account(address));
+                add(account.more, Place::Account(address));
                 let balance = match (notion, met.balance) {
                     (Notion::CreditsCommute, BalanceUse::AtLeast(required)) => {
                         account.balances.provider(required)
                     }
                     _ => account.balances.last,
                 };
-                add(balance, Location::Balance(address));
+                add(balance, Place::Balance(address));
             }
             if is_exact && address == beneficiary {
-                add(self.last_fee, Location::Balance(address));
+                add(self.last_fee, Place::Balance(address));
             }
         }
         for read in &trace.slots {
             let (address, slot) = (read.address, read.slot);
-            let mut add = |on: Option<usize>, location| {
-                needs.extend(on.map(|on| Need { on, location, at: read.first }));
+            let mut add = |on: Option<usize>, place| {
+                needs.extend(on.map(|on| Need { on, place, at: read.first }));
             };
-            add(self.slots.get(&(address, slot)).copied(), Location::Slot(address, slot));
+            add(self.slots.get(&(address, slot)).copied(), Place::Slot(address, slot));
             let wiped = self.accounts.get(&address).and_then(|account| account.wiped);
-            add(wiped, Location::Account(address));
+            add(wiped, Place::Account(address));
         }
         needs
     }

@@ -19,7 +19,7 @@ mod timeline;
 pub use analysis::{BlockAnalysis, CORES, CORES_OF_CONFLICTS, CoresAnalysis};
 pub use conflicts::{Cause, Conflict, conflicts, without};
 pub use cost::{BadPrice, CorePrice, core_seconds_per_gigagas};
-pub use dependencies::{Dependencies, Location, Need, Notion};
+pub use dependencies::{Dependencies, Need, Notion, Place};
 pub use fees::{FeePoint, Market, capacity, speedup_at_worst};
 pub use record::{BlockRecord, Measured, Sample, Variant, median_traces};
 pub use simulation::{Call, simulate};

@@ -16,7 +16,7 @@ use std::{
 
 use alloy_primitives::Address;
 
-use crate::{Granularity, Location, Need, Schedule, Span, Timeline};
+use crate::{Granularity, Need, Place, Schedule, Span, Timeline};
 
 /// What the engine sees of a transaction before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,9 +209,9 @@ impl<'a> Simulation<'a> {
     /// Whether the transaction at `tx` can be known to need that, before it looks.
     fn is_known(&self, tx: usize, need: &Need) -> bool {
         let (call, other) = (&self.calls[tx], &self.calls[need.on]);
-        let same_sender = match need.location {
-            Location::Account(address) | Location::Balance(address) => address == call.sender,
-            Location::Slot(..) => false,
+        let same_sender = match need.place {
+            Place::Account(address) | Place::Balance(address) => address == call.sender,
+            Place::Slot(..) => false,
         };
         let same_class = call.has_input && call.class() == other.class();
         same_sender || (same_class && self.classes.contains(&call.class()))

@@ -8,7 +8,7 @@ use alloy_primitives::{Address, U256};
 use proptest::prelude::*;
 use warpline_engine::Progress;
 use warpline_savings::{
-    Call, Dependencies, Granularity, Location, Need, Schedule, Timeline, simulate,
+    Call, Dependencies, Granularity, Need, Place, Schedule, Timeline, simulate,
 };
 
 const GRANULARITIES: [Granularity; 2] = [Granularity::Transactions, Granularity::Segments];
@@ -17,7 +17,7 @@ const GRANULARITIES: [Granularity; 2] = [Granularity::Transactions, Granularity:
 fn need(on: usize, us: u64) -> Need {
     let mut at = Progress::default();
     at.time = Duration::from_micros(us);
-    Need { on, location: Location::Slot(Address::ZERO, U256::from(on)), at }
+    Need { on, place: Place::Slot(Address::ZERO, U256::from(on)), at }
 }
 
 fn call(sender: u8, selector: u8) -> Call {
@@ -215,8 +215,8 @@ fn a_class_that_conflicted_waits_from_then_on() {
     assert!(schedule.makespan <= Duration::from_millis(40), "{:?}", schedule.makespan);
     let of_one_sender: Vec<_> = (0..8).map(|_| Call { has_input: false, ..call(1, 1) }).collect();
     let sender = |on: &[Need]| -> Vec<Need> {
-        let location = Location::Account(Address::repeat_byte(1));
-        on.iter().map(|need| Need { location, ..*need }).collect()
+        let place = Place::Account(Address::repeat_byte(1));
+        on.iter().map(|need| Need { place, ..*need }).collect()
     };
     let known = Dependencies::from_needs((0..8).map(|tx| sender(late.needs(tx))).collect());
     let timeline = Timeline::new(&times, &known);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use alloy_consensus::Transaction as _;
 use warpline_engine::{Engine, EngineConfig, Ethereum};
 use warpline_savings::{
-    Cause, Dependencies, Granularity, Location, Notion, Timeline, conflicts, without,
+    Cause, Dependencies, Granularity, Notion, Place, Timeline, conflicts, without,
 };
 use warpline_workloads::{Size, Workload, artifact::COLLECTIBLE, generate};
 
@@ -74,7 +74,7 @@ fn the_counter_of_a_collection_is_what_stands_in_the_way() {
     let found = conflicts(&traces, &timeline, 8);
 
     let collection = generated.block.transactions[0].to().unwrap();
-    let counter = Cause::Location(Location::Slot(collection, COLLECTIBLE.slot("nextId")));
+    let counter = Cause::Place(Place::Slot(collection, COLLECTIBLE.slot("nextId")));
     let worst = found.first().unwrap();
     assert_eq!(worst.cause, counter);
     assert_eq!(worst.transactions, 39);

@@ -46,6 +46,17 @@ impl<'s> CommitRole<'s> {
         self.scheduler.reopen(tx);
     }
 
+    /// Whether nobody but the holder executes, whoever took what is next.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.scheduler.is_alone()
+    }
+
+    /// Takes into account whether the execution of `tx`, just committed, was `kept` from before its
+    /// turn. Returns whether the role is better given back.
+    pub(crate) fn learn_use(&self, tx: u32, kept: bool) -> bool {
+        self.scheduler.learn_use(tx, kept)
+    }
+
     /// `tx`, next in line, is final.
     pub(crate) fn commit(&self, tx: u32) -> Freed {
         let scheduler = self.scheduler;

@@ -31,7 +31,7 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
                 scheduler.halt();
                 return Ok(());
             }
-            let portion = own.then_some(&mut self.portion);
+            let portion = (own && !role.is_alone()).then_some(&mut self.portion);
             let Some((tx, claim)) = role.begin(portion) else { return Ok(()) };
             let keep = match claim {
                 CommitClaim::Busy => return Ok(()),
@@ -50,6 +50,9 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
                 scheduler.push(freed);
             }
             self.send_to_suspects();
+            if role.learn_use(tx, keep) {
+                break;
+            }
         }
         Ok(())
     }

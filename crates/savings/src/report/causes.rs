@@ -6,7 +6,7 @@ use alloy_primitives::hex;
 use serde::Serialize;
 
 use super::{Names, ms, names::hex_of, ratio};
-use crate::{BlockAnalysis, CORES, CORES_OF_CONFLICTS, Cause, Location};
+use crate::{BlockAnalysis, CORES, CORES_OF_CONFLICTS, Cause, Place};
 
 /// Something that makes transactions wait, over all blocks in which it matters most. Times are in
 /// milliseconds, speed-ups over one transaction after the other, in those blocks only.
@@ -108,19 +108,19 @@ pub(super) fn rows(analyses: &[BlockAnalysis<'_>], names: &Names) -> Vec<CauseRo
 
 fn row(cause: &Cause, sum: &Sum, names: &Names) -> CauseRow {
     let (kind, address) = match cause {
-        Cause::Location(location) => {
-            let kind = match location {
-                Location::Balance(_) => "balance",
-                Location::Account(_) => "account",
-                Location::Slot(..) => "slot",
+        Cause::Place(place) => {
+            let kind = match place {
+                Place::Balance(_) => "balance",
+                Place::Account(_) => "account",
+                Place::Slot(..) => "slot",
             };
-            (kind, location.account())
+            (kind, place.account())
         }
         Cause::Function(function) => ("function", function.contract),
         Cause::Contract(address) => ("contract", *address),
     };
     let slot = match cause {
-        Cause::Location(Location::Slot(_, slot)) => Some(hex_of(*slot)),
+        Cause::Place(Place::Slot(_, slot)) => Some(hex_of(*slot)),
         _ => None,
     };
     let selector = match cause {

@@ -152,7 +152,7 @@ fn steps(block: &BlockAnalysis<'_>, names: &Names) -> Vec<Step> {
             },
             gas: trace.gas_used,
             ms: ms(trace.took),
-            waits_for: first.map(|need: &Need| names.location(need.location)),
+            waits_for: first.map(|need: &Need| names.place(need.place)),
             gas_before: first.map_or(0, |need| need.at.gas),
             ms_before: first.map_or(0.0, |need| ms(need.at.time)),
         }

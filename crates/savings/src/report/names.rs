@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, U256, hex, keccak256};
 use warpline_engine::Function;
 
-use crate::{Cause, Location};
+use crate::{Cause, Place};
 
 /// Names of contracts and functions. What has none is told by its address or selector.
 #[derive(Clone, Debug)]
@@ -102,13 +102,13 @@ impl Names {
     }
 
     /// What to call a place.
-    pub fn location(&self, location: Location) -> String {
-        match location {
-            Location::Balance(address) => format!("balance of {}", self.contract(address)),
-            Location::Account(address) => {
+    pub fn place(&self, place: Place) -> String {
+        match place {
+            Place::Balance(address) => format!("balance of {}", self.contract(address)),
+            Place::Account(address) => {
                 format!("account {} (nonce or code)", self.contract(address))
             }
-            Location::Slot(address, slot) => {
+            Place::Slot(address, slot) => {
                 format!("{} {}", self.contract(address), self.slot(address, slot))
             }
         }
@@ -125,7 +125,7 @@ impl Names {
     /// What to call a cause.
     pub fn cause(&self, cause: &Cause) -> String {
         match cause {
-            Cause::Location(location) => self.location(*location),
+            Cause::Place(place) => self.place(*place),
             Cause::Function(function) => self.function(*function),
             Cause::Contract(address) => self.contract(*address),
         }
@@ -157,12 +157,12 @@ mod tests {
         assert_eq!(names.contract(token), "0xABaBaB…aBaB");
         assert_eq!(names.selector([0xa9, 0x05, 0x9c, 0xbb]), "transfer()");
         assert_eq!(names.selector([1, 2, 3, 4]), "0x01020304");
-        assert_eq!(names.location(Location::Slot(token, U256::from(7))), "0xABaBaB…aBaB slot 7");
-        let large = Location::Slot(token, U256::MAX);
-        assert_eq!(names.location(large), "0xABaBaB…aBaB slot 0xffffff…ffff");
+        assert_eq!(names.place(Place::Slot(token, U256::from(7))), "0xABaBaB…aBaB slot 7");
+        let large = Place::Slot(token, U256::MAX);
+        assert_eq!(names.place(large), "0xABaBaB…aBaB slot 0xffffff…ffff");
         names.name_contract(token, "Copper");
         names.name_slot(token, U256::from(7), "totalSupply");
-        assert_eq!(names.location(Location::Slot(token, U256::from(7))), "Copper totalSupply");
-        assert_eq!(names.location(Location::Balance(token)), "balance of Copper");
+        assert_eq!(names.place(Place::Slot(token, U256::from(7))), "Copper totalSupply");
+        assert_eq!(names.place(Place::Balance(token)), "balance of Copper");
     }
 }
