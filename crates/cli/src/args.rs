@@ -196,7 +196,7 @@ pub(crate) struct BenchArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
     /// Files, directories and archives with blocks. Without any, and without a workload: the embedded
-    /// blocks.
+    /// blocks, and those of all fields in either form.
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Where the page goes; the figures go beside it.
@@ -211,8 +211,9 @@ pub(crate) struct ReportArgs {
     /// A generated block; can be given several times.
     #[arg(long = "workload", value_name = "WORKLOAD", value_parser = workload_parser())]
     pub(crate) workloads: Vec<Workload>,
-    /// Transactions in each generated block. Default: about 60 million gas of them.
-    #[arg(long, value_name = "N", requires = "workloads", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Transactions in each generated block. Default: 1000 of a field, or else about 60 million gas of
+    /// them.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) txs: Option<u32>,
     #[command(flatten)]
     pub(crate) price: PriceArgs,

@@ -13,10 +13,9 @@ use bounds::Bounds;
 
 use crate::{
     FAILURE, SUCCESS, UNUSABLE,
-    args::{PriceArgs, ReplayArgs, list},
+    args::{ReplayArgs, list},
     json::{BlockRow, EngineInfo, ReplayReport, Target, TestFailure, Tests, Unusable},
-    report,
-    report::Prices,
+    report::Companion,
     table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, failed_case, megagas, millis},
 };
 
@@ -41,12 +40,10 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
             }
         }
     }
-    let written = session.report.take();
+    let companion = session.report.take();
     let code = session.finish(target)?;
-    if let Some((report, files)) = written {
-        report.finish(files, Prices::new(&PriceArgs::default())?)?;
-    }
-    Ok(code)
+    let complete = companion.map_or(Ok(true), Companion::finish)?;
+    Ok(if complete { code } else { FAILURE })
 }
 
 /// A replay under way.
@@ -60,7 +57,7 @@ struct Session<'a> {
     tests: Option<Tests>,
     unusable: Vec<Unusable>,
     /// What becomes the page, and where it goes.
-    report: Option<(report::Session, report::Files)>,
+    report: Option<Companion>,
 }
 
 impl<'a> Session<'a> {
@@ -71,9 +68,7 @@ impl<'a> Session<'a> {
             "{spinner} {pos} blocks in {elapsed}, {per_sec}  {wide_msg}",
         )?);
         let report = args.report.as_deref().map(|path| {
-            let threads = u16::try_from(engine.threads())?;
-            let session = report::Session::new(&[threads], args.repeat.max(3), false)?;
-            anyhow::Ok((session, report::Files::create(path)?))
+            Companion::new(path, args.json.as_deref(), (engine.threads(), args.repeat), print)
         });
         Ok(Self {
             report: report.transpose()?,
@@ -142,7 +137,7 @@ impl<'a> Session<'a> {
         let engine = self.engine.with_vm(Ethereum::new(input.chain.clone()));
         let row = execute::verified_row(&engine, input, self.args);
         self.print_row(&row)?;
-        if let Some((report, _)) = &mut self.report
+        if let Some(report) = &mut self.report
             && row.is_sound()
         {
             report.block(input)?;

@@ -32,7 +32,7 @@ use record::Subject;
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
     let mut session = Session::new(&args.threads, args.repeat, true)?;
     let prices = Prices::new(&args.price)?;
-    let files = Files::create(&args.out)?;
+    let files = Files::create(&args.out, None)?;
     session.heading()?;
     for workload in &args.workloads {
         session.workload(*workload, args.txs)?;
@@ -61,8 +61,45 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<u8> {
     })
 }
 
+/// What `replay` does besides for its report.
+pub(crate) struct Companion {
+    session: Session,
+    files: Files,
+}
+
+impl Companion {
+    /// A report to `path`, measured on so many threads. `tells` says whether anything is printed.
+    pub(crate) fn new(
+        path: &Path,
+        taken: Option<&Path>,
+        (threads, repeat): (usize, u32),
+        tells: bool,
+    ) -> anyhow::Result<Self> {
+        let session = Session::new(&[u16::try_from(threads)?], repeat.max(3), tells)?;
+        Ok(Self {
+            session: Session { is_companion: true, ..session },
+            files: Files::create(path, taken)?,
+        })
+    }
+
+    /// Adds a block that was found in order.
+    pub(crate) fn block(&mut self, input: &BlockInput) -> anyhow::Result<()> {
+        self.session.block(input)
+    }
+
+    /// Writes the report, if there was anything to report on. Returns whether all blocks are part of it.
+    pub(crate) fn finish(self) -> anyhow::Result<bool> {
+        let complete = self.session.failed == 0;
+        let prices = Prices::new(&PriceArgs::default())?;
+        if !self.session.finish(self.files, prices)? && complete {
+            Printer::new(true).line("no report: no block that stands alone was found in order")?;
+        }
+        Ok(complete)
+    }
+}
+
 /// A report under way.
-pub(crate) struct Session {
+struct Session {
     engines: Vec<Engine<Ethereum>>,
     repeat: u32,
     printer: Printer,
@@ -71,12 +108,14 @@ pub(crate) struct Session {
     names: Names,
     failed: usize,
     unusable: usize,
+    /// Whether somebody else prints the blocks.
+    is_companion: bool,
 }
 
 impl Session {
-    /// A report on so many threads each; none for as many as there are cores. Tells of each block, or
-    /// only of what was written.
-    pub(crate) fn new(threads: &[u16], repeat: u32, tells: bool) -> anyhow::Result<Self> {
+    /// A report on so many threads each; none for as many as there are cores. `tells` says whether anything
+    /// is printed.
+    fn new(threads: &[u16], repeat: u32, tells: bool) -> anyhow::Result<Self> {
         let mut threads: Vec<usize> = threads.iter().map(|threads| usize::from(*threads)).collect();
         if threads.is_empty() {
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -99,6 +138,7 @@ impl Session {
             names: Names::default(),
             failed: 0,
             unusable: 0,
+            is_companion: false,
         })
     }
 
@@ -134,7 +174,7 @@ impl Session {
     }
 
     /// Verifies and measures a block.
-    pub(crate) fn block(&mut self, input: &BlockInput) -> anyhow::Result<()> {
+    fn block(&mut self, input: &BlockInput) -> anyhow::Result<()> {
         self.progress.set_message(input.origin.to_string());
         let vm = Ethereum::new(input.chain.clone());
         let engines: Vec<_> =
@@ -156,7 +196,12 @@ impl Session {
     /// Measures a block that is generated.
     fn workload(&mut self, workload: Workload, txs: Option<u32>) -> anyhow::Result<()> {
         self.progress.set_message(workload.to_string());
-        let size = txs.map_or(DEFAULT_SIZE, |txs| Size::Transactions(txs as usize));
+        let size = match (txs, workload) {
+            (Some(txs), _) => Size::Transactions(txs as usize),
+            // The same calls in either form.
+            (None, Workload::Field(..)) => Size::Transactions(CALLS),
+            (None, _) => DEFAULT_SIZE,
+        };
         let generated = generate(workload, size, SEED);
         let vm = Ethereum::new(generated.chain.clone());
         let engines: Vec<_> =
@@ -204,7 +249,9 @@ impl Session {
         for measured in &record.parallel {
             line += &format!(" {:>9}", factor(Some(sequential / ms(measured.sample.took))));
         }
-        self.print(line)?;
+        if !self.is_companion {
+            self.print(line)?;
+        }
         self.progress.inc(1);
         self.records.push(record);
         Ok(())
@@ -221,7 +268,7 @@ impl Session {
 
     /// Analyses what was measured and writes the report. Returns whether there was anything to report
     /// on.
-    pub(crate) fn finish(self, files: Files, prices: Prices) -> anyhow::Result<bool> {
+    fn finish(self, files: Files, prices: Prices) -> anyhow::Result<bool> {
         self.progress.set_message("analysing");
         if self.records.is_empty() {
             self.progress.finish_and_clear();
@@ -258,11 +305,13 @@ impl Session {
 
 /// How large a generated block is: as much as a block of mainnet can hold.
 const DEFAULT_SIZE: Size = Size::Gas(60_000_000);
+/// How many calls a block of a field has, which is about as much.
+const CALLS: usize = 1_000;
 /// What generated blocks follow from.
 const SEED: u64 = 42;
 
 /// What money and gas cost.
-pub(crate) struct Prices {
+struct Prices {
     price: CorePrice,
     execution_share: f64,
     elasticity: f64,
@@ -271,7 +320,7 @@ pub(crate) struct Prices {
 }
 
 impl Prices {
-    pub(crate) fn new(args: &PriceArgs) -> anyhow::Result<Self> {
+    fn new(args: &PriceArgs) -> anyhow::Result<Self> {
         let price = CorePrice::new(args.price_core_hour, &args.currency)?;
         if !(args.execution_share > 0.0 && args.execution_share <= 1.0) {
             bail!(
@@ -281,6 +330,11 @@ impl Prices {
         }
         if !(args.elasticity > 0.0 && args.elasticity.is_finite()) {
             bail!("--elasticity is {}: expected more than 0", args.elasticity);
+        }
+        if let Some(gwei) = args.base_fee_gwei
+            && !(gwei >= 1e-9 && gwei.is_finite())
+        {
+            bail!("--base-fee-gwei is {gwei}: expected a wei, 1e-9, or more");
         }
         Ok(Self {
             price,
@@ -292,7 +346,7 @@ impl Prices {
 }
 
 /// Where the report goes, opened before any work is done so that a bad path is found at once.
-pub(crate) struct Files {
+struct Files {
     page: (PathBuf, File),
     json: (PathBuf, File),
     blocks: (PathBuf, File),
@@ -300,11 +354,14 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// The page at `path`, and the others beside it.
-    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+    /// The page at `path`, and the others beside it, none of them where somebody else writes.
+    fn create(path: &Path, taken: Option<&Path>) -> anyhow::Result<Self> {
         let stem = path.with_extension("");
         if stem == path {
             bail!("{} has no extension: expected a name such as report.html", path.display());
+        }
+        if path.extension().is_some_and(|extension| extension == "json" || extension == "csv") {
+            bail!("{} is where figures go: expected a name such as report.html", path.display());
         }
         let beside = |end: &str| {
             let mut name = stem.as_os_str().to_owned();
@@ -316,9 +373,13 @@ impl Files {
                 .with_context(|| format!("cannot write the report to {}", path.display()))?;
             Ok::<_, anyhow::Error>((path, file))
         };
+        let json = beside(".json");
+        if taken == Some(json.as_path()) {
+            bail!("{} is asked for twice: give the report another name", json.display());
+        }
         Ok(Self {
             page: open(path.to_owned())?,
-            json: open(beside(".json"))?,
+            json: open(json)?,
             blocks: open(beside("-blocks.csv"))?,
             conflicts: open(beside("-conflicts.csv"))?,
         })

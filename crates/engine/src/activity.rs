@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 
 /// Collects the [`Activity`]s of an execution. Times are counted from when the log is made.
 ///
-/// Blocks that the engine executes sequentially, or from an access list, leave nothing here.
+/// Blocks that the engine executes sequentially, or from an access list, leave nothing here, and so do
+/// executions that only read ahead.
 #[derive(Debug)]
 pub struct ActivityLog {
     start: Instant,
@@ -59,7 +60,7 @@ impl ActivityLog {
         for (index, activity) in activities.iter().enumerate() {
             if activity.gas_used.is_some() {
                 let last = &mut last[activity.transaction];
-                // Of two at once, which only reading ahead can be, the later end is as good a guess.
+                // One after the other: a transaction has one owner at a time.
                 if last.is_none_or(|other| activities[other].end <= activity.end) {
                     *last = Some(index);
                 }

@@ -21,7 +21,7 @@ use crate::{
     BalanceUse, BalanceUses, ExecutionError,
     execute::Job,
     step,
-    vm::{BlockVm, account_of, changed_slots, classify, refusal},
+    vm::{BlockVm, account_of, classify, refusal},
 };
 use meter::GasMeter;
 pub(crate) use meter::{Meeting, Met, Meter, Position};
@@ -132,12 +132,11 @@ impl TransactionTrace {
                 wipes: classify(account).is_some_and(|change| change.wiped),
                 first: Progress::default(),
             });
-            let changed: Vec<_> = changed_slots(account).map(|(slot, _)| slot).collect();
             let is_kept = after.is_some();
-            slots.extend(account.storage.keys().map(|slot| SlotTrace {
+            slots.extend(account.storage.iter().map(|(slot, value)| SlotTrace {
                 address,
                 slot: *slot,
-                changes: is_kept && changed.contains(slot),
+                changes: is_kept && value.is_changed(),
                 first: Progress::default(),
             }));
         }

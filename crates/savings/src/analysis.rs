@@ -51,6 +51,9 @@ pub struct CoresAnalysis {
 
 impl<'r> BlockAnalysis<'r> {
     /// Analyses what was measured.
+    ///
+    /// # Panics
+    /// If there is not one call for each trace.
     pub fn new(record: &'r BlockRecord) -> Self {
         let of = |notion| Dependencies::new(&record.traces, record.beneficiary, notion);
         let times: Vec<_> = record.traces.iter().map(|trace| trace.took).collect();

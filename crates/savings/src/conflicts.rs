@@ -1,7 +1,10 @@
 //! What stands in the way: which places in the state make transactions wait, and what it would give to
 //! be rid of each.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use alloy_primitives::Address;
 use warpline_engine::{Function, TransactionTrace};
@@ -42,11 +45,15 @@ pub struct Conflict {
     pub makespan: Duration,
 }
 
-/// How many causes of each kind are looked into.
+/// How many causes of each kind are looked into, besides those on the critical path, of which there are
+/// at most as many.
 const MOST: usize = 8;
 
-/// The causes over which most time is spent waiting, of each kind at most eight, each with what the
-/// block would be without it on `cores`.
+/// The causes because of which the longest transactions need others, of each kind at most eight, and as
+/// many that decide on the critical path; each with what the block would be without it on `cores`.
+///
+/// # Panics
+/// If there is not one time for each of `traces`.
 pub fn conflicts(
     traces: &[TransactionTrace],
     timeline: &Timeline<'_>,
@@ -62,9 +69,12 @@ pub fn conflicts(
     let mut found: Vec<(Cause, Waiting)> = totals.into_iter().collect();
     // The order of the map decides between equals, so the result is the same every time.
     found.sort_by_key(|(cause, waiting)| (cause.rank(), std::cmp::Reverse(waiting.time)));
+    let critical = critical_causes(timeline);
     let mut conflicts = Vec::new();
     for of_kind in found.chunk_by(|(one, _), (other, _)| one.rank() == other.rank()) {
-        let worst = of_kind.iter().take(MOST);
+        let is_critical = |(cause, _): &&(Cause, Waiting)| critical.contains(cause);
+        let deciding = of_kind.iter().skip(MOST).filter(is_critical).take(MOST);
+        let worst = of_kind.iter().take(MOST).chain(deciding);
         conflicts.extend(worst.map(|(cause, waiting)| {
             let left = dependencies.without(|_, need| cause.is_of(need));
             conflict(*cause, waiting, &Timeline::new(timeline.times, &left), cores)
@@ -73,7 +83,17 @@ pub fn conflicts(
     conflicts
 }
 
-/// What is added up over the transactions that a cause makes wait.
+/// What makes each transaction of the critical path need the one before it.
+fn critical_causes(timeline: &Timeline<'_>) -> BTreeSet<Cause> {
+    let path = timeline.critical_path(Granularity::Transactions).transactions;
+    let links = path.windows(2).flat_map(|pair| {
+        let needs = timeline.dependencies.needs(pair[1]).iter();
+        needs.filter(|need| need.on == pair[0]).flat_map(causes)
+    });
+    links.collect()
+}
+
+/// What is added up over the transactions that need others because of a cause.
 #[derive(Clone, Copy, Debug, Default)]
 struct Waiting {
     /// The last transaction that was counted, from 1 on.

@@ -9,7 +9,8 @@ use warpline_engine::{BalanceUse, Progress, TransactionTrace};
 /// What counts as a dependency on an account's balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notion {
-    /// To meet an account is to depend on whoever changed it, its balance included.
+    /// To meet an account is to depend on whoever changed it, its balance included, but for fees: they
+    /// are a sum that is paid once.
     AccountReads,
     /// Only to find something out about a balance is; beyond that it suffices, or it does not until
     /// somebody has paid: payments to one account can be made in any order.
@@ -55,30 +56,37 @@ struct Account {
     balances: Balances,
 }
 
-/// The balances that an account has had, as far as they can matter.
+/// The balances that an account has had.
 #[derive(Clone, Debug, Default)]
 struct Balances {
-    /// Who changed the balance, in order, and the balance before: only those before which it was less
-    /// than before any later change. Ascending.
-    lows: Vec<(U256, usize)>,
-    last: Option<usize>,
+    /// Who changed the balance, in order, and the balance before.
+    changes: Vec<(usize, U256)>,
+    /// The places in that list before which it was less than before any later one.
+    lows: Vec<usize>,
 }
 
 impl Balances {
     /// `tx` changes the balance, which is `before`.
     fn change(&mut self, tx: usize, before: U256) {
-        while self.lows.last().is_some_and(|(low, _)| *low >= before) {
+        while self.lows.last().is_some_and(|at| self.changes[*at].1 >= before) {
             self.lows.pop();
         }
-        self.lows.push((before, tx));
-        self.last = Some(tx);
+        self.lows.push(self.changes.len());
+        self.changes.push((tx, before));
     }
 
-    /// Who has to have made a change for there to be `required` from then on; nobody if that was there
-    /// all the time.
-    fn provider(&self, required: U256) -> Option<usize> {
-        let too_low = self.lows.partition_point(|(low, _)| *low < required);
-        Some(self.lows[too_low.checked_sub(1)?].1)
+    /// Who changed it last.
+    fn last(&self) -> Option<usize> {
+        self.changes.last().map(|(tx, _)| *tx)
+    }
+
+    /// Who has to have made changes for there to be `required` from then on, the last first: those from
+    /// when there was not enough until there was for good. Nobody if there was all the time.
+    fn providers(&self, required: U256) -> impl Iterator<Item = usize> {
+        let too_low = self.lows.partition_point(|at| self.changes[*at].1 < required);
+        let end = too_low.checked_sub(1).map_or(0, |last| self.lows[last] + 1);
+        let changes = self.changes[..end].iter().rev();
+        changes.take_while(move |(_, before)| *before < required).map(|(tx, _)| *tx)
     }
 }
 
@@ -181,13 +189,13 @@ impl Changes {
             let is_exact = met.balance == BalanceUse::Exact;
             if let Some(account) = self.accounts.get(&address) {
                 add(account.more, Place::Account(address));
-                let balance = match (notion, met.balance) {
+                let place = Place::Balance(address);
+                match (notion, met.balance) {
                     (Notion::CreditsCommute, BalanceUse::AtLeast(required)) => {
-                        account.balances.provider(required)
+                        account.balances.providers(required).for_each(|on| add(Some(on), place));
                     }
-                    _ => account.balances.last,
-                };
-                add(balance, Place::Balance(address));
+                    _ => add(account.balances.last(), place),
+                }
             }
             if is_exact && address == beneficiary {
                 add(self.last_fee, Place::Balance(address));
@@ -238,17 +246,19 @@ mod tests {
     #[test]
     fn a_balance_is_provided_by_who_ended_that_it_was_too_low() {
         let mut balances = Balances::default();
-        let provider = |balances: &Balances, required: u64| balances.provider(U256::from(required));
-        assert_eq!(provider(&balances, 5), None, "nobody changed it");
-        // 10, then 4 after transaction 0, 20 after 3, 8 after 5 and 30 after 7.
-        for (tx, before) in [(0, 10_u64), (3, 4), (5, 20), (7, 8)] {
+        let providers = |balances: &Balances, required: u64| -> Vec<usize> {
+            balances.providers(U256::from(required)).collect()
+        };
+        assert_eq!(providers(&balances, 5), [0_usize; 0], "nobody changed it");
+        // 10, then 4 after transaction 0, 6 after 2, 20 after 3, 8 after 5 and 30 after 7.
+        for (tx, before) in [(0, 10_u64), (2, 4), (3, 6), (5, 20), (7, 8)] {
             balances.change(tx, U256::from(before));
         }
-        assert_eq!(provider(&balances, 4), None, "there was that much all the time");
-        assert_eq!(provider(&balances, 5), Some(3));
-        assert_eq!(provider(&balances, 8), Some(3));
-        assert_eq!(provider(&balances, 9), Some(7));
-        assert_eq!(provider(&balances, 30), Some(7));
-        assert_eq!(balances.last, Some(7));
+        assert_eq!(providers(&balances, 4), [0_usize; 0], "there was that much all the time");
+        assert_eq!(providers(&balances, 5), [2]);
+        assert_eq!(providers(&balances, 8), [3, 2], "one alone would not do");
+        assert_eq!(providers(&balances, 9), [7]);
+        assert_eq!(providers(&balances, 30), [7, 5, 3, 2, 0]);
+        assert_eq!(balances.last(), Some(7));
     }
 }

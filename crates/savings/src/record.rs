@@ -80,7 +80,9 @@ impl Measured {
 }
 
 /// Of several traces of one block, for each transaction the one that took neither longest nor shortest.
-/// All must be of the same transactions.
+///
+/// # Panics
+/// If they are not all of as many transactions.
 pub fn median_traces(mut traces: Vec<Vec<TransactionTrace>>) -> Vec<TransactionTrace> {
     let Some(mut medians) = traces.pop() else { return Vec::new() };
     let mut candidates: Vec<TransactionTrace> = Vec::with_capacity(traces.len() + 1);

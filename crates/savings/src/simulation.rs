@@ -5,8 +5,8 @@
 //! that has the same sender, waits for it; one that saw something of another that had not ended is
 //! executed again, once it has; and calls of a function that were executed in vain before wait for each
 //! other from then on, before they begin or, between segments, before they look. There is no price for
-//! publishing, validating and committing, and none for caches and memory that cores share. So what is
-//! measured lies below.
+//! publishing, validating and committing, and none for caches and memory that cores share, and it is
+//! known at once what was in vain. So what is measured lies below.
 
 use std::{
     cmp::Reverse,
@@ -79,7 +79,6 @@ struct Simulation<'a> {
     timeline: &'a Timeline<'a>,
     calls: &'a [Call],
     granularity: Granularity,
-    needed_by: Vec<Vec<usize>>,
     states: Vec<State>,
     /// For each transaction the pauses of its last execution: how far it was then, and for how long it
     /// had been waiting afterwards.
@@ -110,7 +109,6 @@ impl<'a> Simulation<'a> {
             timeline,
             calls,
             granularity,
-            needed_by: timeline.needed_by(),
             states: vec![State::Open; count],
             pauses: vec![Vec::new(); count],
             waiting: vec![Vec::new(); count],
@@ -247,15 +245,6 @@ impl<'a> Simulation<'a> {
             None => {
                 let released = std::mem::take(&mut self.waiting[transaction]);
                 self.again.extend(released);
-            }
-        }
-        // Who looked before this is in doubt, and found to have seen something else.
-        for at in 0..self.needed_by[transaction].len() {
-            let later = self.needed_by[transaction][at];
-            if self.has_ended(later)
-                && let Some(on) = self.missed(later)
-            {
-                self.in_vain(later, on);
             }
         }
     }

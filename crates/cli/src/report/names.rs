@@ -19,8 +19,10 @@ pub(super) fn add<S: StateSource>(names: &mut Names, record: &BlockRecord, state
         for signature in artifact.signatures() {
             names.name_function(&signature);
         }
-        for variable in &artifact.storage_layout {
-            names.name_slot(address, U256::from(variable.slot), variable.label.clone());
+        // Small variables share slots.
+        for in_slot in artifact.storage_layout.chunk_by(|one, other| one.slot == other.slot) {
+            let labels: Vec<_> = in_slot.iter().map(|variable| variable.label.as_str()).collect();
+            names.name_slot(address, U256::from(in_slot[0].slot), labels.join("/"));
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::measure::{MAX_RUNS, SIDE, median};
 /// Executions that are watched for who did what; the one in the middle is told of.
 const WATCHED: usize = 3;
 
+/// Traces of a block at most: all are kept until the end.
+const MAX_TRACES: u32 = 31;
+
 /// A block, and where it comes from.
 pub(crate) struct Subject<'a, S> {
     pub(crate) source: String,
@@ -117,9 +120,9 @@ impl Samples {
         execute()?;
         let (cores, start) = (ProcessTime::now(), Instant::now());
         let output = execute()?;
-        let took = start.elapsed();
+        let (took, core_time) = (start.elapsed(), cores.elapsed());
         drop(output);
-        self.core_time.push(cores.elapsed());
+        self.core_time.push(core_time);
         self.took.push(took);
         Ok(took)
     }
@@ -160,9 +163,10 @@ fn traces<S: StateSource>(
     let mut traces = Vec::new();
     let start = Instant::now();
     // An odd number, for there to be one in the middle.
-    while traces.len() < repeat.max(3) as usize
+    let least = repeat.clamp(3, MAX_TRACES) as usize;
+    while traces.len() < least
         || traces.len().is_multiple_of(2)
-        || (start.elapsed() < SIDE / 3 && traces.len() < 31)
+        || (start.elapsed() < SIDE / 3 && traces.len() < MAX_TRACES as usize)
     {
         traces.push(engine.trace(block, *state)?.1);
     }

@@ -4,11 +4,15 @@
 //! In a block that is one line of transactions workers only get into each other's way: what the others
 //! execute is in vain, and what they execute in line travels between caches. Which blocks are like that
 //! cannot be known beforehand, and a block can be in parts. So the holder of the commit role keeps
-//! count of the transactions that it commits: which of them had to be executed when it was their turn,
-//! or were begun when the one directly before them was committed. If nearly as many as there can be,
-//! nobody takes anything for a while. What is next in line is then executed by whoever holds the commit
-//! role, which goes from transaction to transaction. Then it is tried again, and left for twice as long
-//! if that was no better.
+//! count of the transactions that it commits: which of them were executed in vain, or were begun when the
+//! one directly before them was committed. What is executed for the first time when it is its turn says
+//! nothing: so it is with what the quickest worker takes, in any block. If nearly as many were in vain as
+//! there can be, nobody takes anything for a while. What is next in line is then executed by whoever holds
+//! the commit role, which goes from transaction to transaction. Then it is tried again, and left for
+//! twice as long if that was no better.
+//!
+//! Where reads are known to be slow nobody goes alone: what is executed in vain has read what is wanted
+//! later.
 
 use super::Scheduler;
 use crate::{
@@ -51,8 +55,8 @@ impl Default for Alone {
 }
 
 impl Alone {
-    /// Among so many workers. Of a line that they execute in turns one in so many is executed on values
-    /// that last; four fifths of the others are enough.
+    /// Among so many workers. Of a line that they execute in turns one in so many is executed once, on
+    /// values that last, and the others in vain before; four fifths of those are enough.
     pub(super) fn among(width: usize) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "nobody has so many threads")]
         let width = width as u32;
@@ -70,9 +74,9 @@ impl Scheduler {
     }
 
     /// Takes into account that `tx` was committed by the caller, who holds the commit role, and whether
-    /// its execution was `kept` from before its turn. Returns whether others take part again from here
-    /// on, so that the role is better given back.
-    pub(super) fn learn_use(&self, tx: u32, kept: bool) -> bool {
+    /// it was executed `in_vain` before. Returns whether others take part again from here on, so that the
+    /// role is better given back.
+    pub(super) fn learn_use(&self, tx: u32, in_vain: bool) -> bool {
         let Alone { until, enough, looked_at, of_no_use, span } = &self.alone;
         if *enough == u32::MAX {
             return false;
@@ -82,13 +86,13 @@ impl Scheduler {
             if tx + 1 < end {
                 return false;
             }
-            // Before the others look: what was committed meanwhile is not to be handed out.
+            // What was committed meanwhile need not be handed out: who takes it finds it committed.
             self.cursor.fetch_max(tx + 1, SeqCst);
             until.store(0, SeqCst);
             self.wake();
             return true;
         }
-        let useless = !kept || self.follows_directly(tx);
+        let useless = in_vain || self.follows_directly(tx);
         let seen = looked_at.load(Relaxed) + 1;
         let useless_seen = of_no_use.load(Relaxed) + u32::from(useless);
         let decided = seen >= SAMPLE || self.hooks.spuriously(Site::Alone, tx);
@@ -112,8 +116,6 @@ impl Scheduler {
     /// Whether `tx` was begun when the one directly before it was committed, with nothing to do
     /// meanwhile.
     fn follows_directly(&self, tx: u32) -> bool {
-        tx > 0
-            && self.conflicts.predecessor(tx) == tx - 1
-            && (self.permits.is_some() || !self.conflicts.pauses(tx))
+        tx > 0 && self.conflicts.predecessor(tx) == tx - 1 && !self.conflicts.pauses(tx)
     }
 }

@@ -51,10 +51,10 @@ impl<'s> CommitRole<'s> {
         self.scheduler.is_alone()
     }
 
-    /// Takes into account whether the execution of `tx`, just committed, was `kept` from before its
-    /// turn. Returns whether the role is better given back.
-    pub(crate) fn learn_use(&self, tx: u32, kept: bool) -> bool {
-        self.scheduler.learn_use(tx, kept)
+    /// Takes into account whether `tx`, just committed, was executed `in_vain` before. Returns whether
+    /// the role is better given back.
+    pub(crate) fn learn_use(&self, tx: u32, in_vain: bool) -> bool {
+        self.scheduler.learn_use(tx, in_vain)
     }
 
     /// `tx`, next in line, is final.

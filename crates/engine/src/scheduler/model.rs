@@ -72,6 +72,26 @@ fn the_window_that_moves_on_wakes_who_found_it_full() {
 }
 
 #[test]
+fn who_slept_while_one_went_on_alone_is_woken() {
+    in_all_schedules(|| {
+        let scheduler = Arc::new(Scheduler::new(6, Hooks::none(), None).among(2));
+        let role = scheduler.try_enter_commit().expect("nobody else is there");
+        for tx in 0..2 {
+            assert_eq!(role.begin(None), Some((tx, CommitClaim::Pending)));
+            role.commit(tx);
+            assert!(!role.learn_use(tx, true));
+        }
+        // From here on alone, for one transaction.
+        let worker = executes_until(&scheduler, APART, 5);
+        assert_eq!(role.begin(None), Some((2, CommitClaim::Pending)));
+        role.commit(2);
+        assert!(role.learn_use(2, false));
+        drop(role);
+        worker.join().expect("it was woken");
+    });
+}
+
+#[test]
 fn who_waited_for_an_executed_transaction_finds_a_worker() {
     in_all_schedules(|| {
         let scheduler = scheduler(2);

@@ -253,3 +253,56 @@ fn what_is_handed_out_twice_on_purpose_does_not_pile_up() {
         assert!(scheduler.ready_len.load(SeqCst) <= 16, "seed {seed}");
     }
 }
+
+/// Commits the transactions in `txs`, each executed in its turn, and says of each whether it was executed
+/// in vain before. Returns for which the role was better given back.
+fn commit_alone(scheduler: &Scheduler, txs: Range<u32>, in_vain: bool) -> Vec<u32> {
+    let role = scheduler.try_enter_commit().expect("nobody else is there");
+    let mut given_back = Vec::new();
+    for tx in txs {
+        assert_eq!(role.begin(None), Some((tx, CommitClaim::Pending)));
+        role.commit(tx);
+        if role.learn_use(tx, in_vain) {
+            given_back.push(tx);
+        }
+    }
+    given_back
+}
+
+#[test]
+fn where_all_is_in_vain_one_goes_on_alone_for_ever_longer() {
+    let scheduler = scheduler(2_000).among(2);
+    assert_eq!(commit_alone(&scheduler, 0..31, true), [0_u32; 0]);
+    assert!(!scheduler.is_alone());
+    assert_eq!(commit_alone(&scheduler, 31..159, true), [0_u32; 0]);
+    assert!(scheduler.is_alone());
+    assert_eq!(next(&scheduler), None, "nobody takes anything");
+    assert_eq!(commit_alone(&scheduler, 159..160, true), [159], "after 128");
+    assert!(!scheduler.is_alone());
+    let mut portion = Portion::default();
+    let given = Given(1, &[]);
+    assert_eq!(scheduler.next(&mut portion, &given), Some(160), "not what was committed");
+    assert_eq!(commit_alone(&scheduler, 160..192, true), [0_u32; 0]);
+    assert_eq!(commit_alone(&scheduler, 192..448, true), [447], "twice as many");
+    // Once something lasts, it begins anew.
+    assert_eq!(commit_alone(&scheduler, 448..480, false), [0_u32; 0]);
+    assert!(!scheduler.is_alone());
+    assert_eq!(commit_alone(&scheduler, 480..640, true), [639], "after 128 again");
+}
+
+#[test]
+fn what_is_executed_in_its_turn_for_the_first_time_says_nothing() {
+    for width in [1, 2, 8] {
+        let scheduler = scheduler(500).among(width);
+        assert_eq!(commit_alone(&scheduler, 0..500, false), [0_u32; 0]);
+        assert!(!scheduler.is_alone());
+    }
+    let alone = scheduler(500).among(1);
+    assert_eq!(commit_alone(&alone, 0..500, true), [0_u32; 0], "there are no others");
+    // Among many, more can be in vain.
+    let many = scheduler(500).among(8);
+    for tx in 0..500 {
+        commit_alone(&many, tx..tx + 1, tx % 2 == 0);
+        assert!(!many.is_alone());
+    }
+}

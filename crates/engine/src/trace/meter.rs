@@ -56,7 +56,7 @@ impl Meeting {
     pub(crate) fn note(&mut self, address: Address, slot: Option<U256>) {
         let (time, (gas, function)) = match &self.meter {
             Meter::Clock(start) => (start.elapsed(), (0, None)),
-            Meter::Gas(position) => (Duration::ZERO, position.0.get()),
+            Meter::Gas(position) => (Duration::ZERO, position.now.get()),
         };
         self.met.push(Met { address, slot, time, gas, function });
     }
@@ -70,13 +70,18 @@ impl Meeting {
 /// Gas spent by the transaction under way, and which function runs. The inspector and the database
 /// share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Position(Rc<Cell<(u64, Option<Function>)>>, Rc<Cell<u64>>);
+pub(crate) struct Position {
+    /// Gas spent, and the function.
+    now: Rc<Cell<(u64, Option<Function>)>>,
+    /// The gas that the transaction may spend.
+    limit: Rc<Cell<u64>>,
+}
 
 impl Position {
     /// A transaction begins that may spend so much.
     pub(super) fn begin(&self, gas_limit: u64) {
-        self.0.set((0, None));
-        self.1.set(gas_limit);
+        self.now.set((0, None));
+        self.limit.set(gas_limit);
     }
 }
 
@@ -103,8 +108,8 @@ impl GasMeter {
     /// A frame begins that is given so much of what was spent so far, or of what the transaction has.
     fn enter(&mut self, gas_limit: u64) {
         let spent = match self.frames.is_empty() {
-            true => self.position.1.get(),
-            false => self.position.0.get().0,
+            true => self.position.limit.get(),
+            false => self.position.now.get().0,
         };
         let before = spent.saturating_sub(gas_limit);
         self.frames.push(Frame { before, function: None });
@@ -115,13 +120,13 @@ impl GasMeter {
         let ended = self.frames.pop();
         // Until the caller's next instruction, what is read is still the call's.
         let function = ended.and_then(|frame| frame.function);
-        self.position.0.set((self.position.0.get().0, function));
+        self.position.now.set((self.position.now.get().0, function));
     }
 
     /// The frame under way has spent so much.
     fn tell(&self, spent: u64) {
         let Some(frame) = self.frames.last() else { return };
-        self.position.0.set((frame.before.saturating_add(spent), frame.function));
+        self.position.now.set((frame.before.saturating_add(spent), frame.function));
     }
 }
 

@@ -50,7 +50,7 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
                 scheduler.push(freed);
             }
             self.send_to_suspects();
-            if role.learn_use(tx, keep) {
+            if role.learn_use(tx, executions > 1) {
                 break;
             }
         }

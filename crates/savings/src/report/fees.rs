@@ -62,8 +62,8 @@ impl FeeReport {
         let mut scenarios = vec![
             scenario(
                 "any block, rules as they are".to_owned(),
-                "Nothing. One transaction may use a whole block's gas and cannot be divided, so the worst \
-                 block takes as long as ever.",
+                "Nothing. A block can be full of transactions of which each needs the one before, and then \
+                 takes as long as ever.",
                 1.0,
             ),
             scenario(

@@ -154,12 +154,12 @@ mod tests {
     fn what_has_no_name_is_told_by_its_number() {
         let mut names = Names::default();
         let token = Address::repeat_byte(0xab);
-        assert_eq!(names.contract(token), "0xABaBaB…aBaB");
+        assert_eq!(names.contract(token), "0xABaBaB…ABaB");
         assert_eq!(names.selector([0xa9, 0x05, 0x9c, 0xbb]), "transfer()");
         assert_eq!(names.selector([1, 2, 3, 4]), "0x01020304");
-        assert_eq!(names.place(Place::Slot(token, U256::from(7))), "0xABaBaB…aBaB slot 7");
+        assert_eq!(names.place(Place::Slot(token, U256::from(7))), "0xABaBaB…ABaB slot 7");
         let large = Place::Slot(token, U256::MAX);
-        assert_eq!(names.place(large), "0xABaBaB…aBaB slot 0xffffff…ffff");
+        assert_eq!(names.place(large), "0xABaBaB…ABaB slot 0xffffff…ffff");
         names.name_contract(token, "Copper");
         names.name_slot(token, U256::from(7), "totalSupply");
         assert_eq!(names.place(Place::Slot(token, U256::from(7))), "Copper totalSupply");

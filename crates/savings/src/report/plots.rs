@@ -11,7 +11,7 @@ use plotters::{
     prelude::{DrawingArea, IntoDrawingArea, IntoFont, RGBColor, SVGBackend, TextStyle},
 };
 
-pub(super) use blocks::{active_workers, critical_path, waterfall};
+pub(super) use blocks::{MOST_STEPS, active_workers, critical_path, waterfall};
 pub(super) use curves::{distribution, fee_paths, heat_map, speedups, wasted};
 
 /// A plot could not be drawn.

@@ -32,13 +32,17 @@ pub(super) fn section(focus: &Focus) -> Result<Markup, PlotError> {
         count(focus.workers, "worker", "workers")
     );
     let active = figure(&plots::active_workers(focus)?, &see, &[]);
-    let line = figure(
-        &plots::critical_path(focus)?,
+    let cut = if focus.critical_path.len() > plots::MOST_STEPS {
+        format!(" Shown are its first {}.", plots::MOST_STEPS)
+    } else {
+        String::new()
+    };
+    let see = format!(
         "The line of transactions in which each needs the one before: no number of cores executes the block \
-         quicker than this line. The pale part of each is what it does before it looks at what the one before \
-         changed.",
-        &[(PURPLE, "after the first look")],
+         quicker than this line, if transactions are executed whole. The pale part of each is what it does \
+         before it looks at what the one before changed.{cut}",
     );
+    let line = figure(&plots::critical_path(focus)?, &see, &[(PURPLE, "after the first look")]);
     Ok(html! {
         section {
             h2 { "Block " (focus.number) ": " (focus.why) }

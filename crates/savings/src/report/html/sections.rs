@@ -65,9 +65,9 @@ fn lead(totals: &Totals) -> String {
         format!("takes {} longer than it takes", percent(-saved))
     };
     let slower = match measured.slower {
-        0 => "none of them gets slower".to_owned(),
-        1 => "one of them gets slower".to_owned(),
-        slower => format!("{slower} of them get slower"),
+        0 => "none of them gets more than 2 % slower".to_owned(),
+        1 => "one of them gets more than 2 % slower".to_owned(),
+        slower => format!("{slower} of them get more than 2 % slower"),
     };
     format!(
         "Executing {blocks} in parallel on {threads} {saves} to execute one transaction after the other, \
@@ -90,12 +90,13 @@ pub(super) fn speedups(totals: &Totals) -> Result<Markup, PlotError> {
         (PURPLE, "bounds (pale: transactions stopped where they conflict)"),
     ];
     let see = "Where the lines level off, more cores do not help: transactions wait for each other. The \
-               distance from the dots to the simulated line is what parallel execution costs besides.";
+               dots lie below the simulated line by what parallel execution costs besides, and by what is \
+               not simulated: the steps around the transactions, and caches.";
     Ok(html! {
         section {
             h2 { "Speed-up against cores" }
             (figure(&svg, see, &legend))
-            table {
+            div.wide { table {
                 thead { tr { th { "cores" } @for row in &totals.cores { th { (row.cores) } } } }
                 tbody {
                     tr { th { "whole, all known" } @for row in &totals.cores { td { (times(row.in_order)) } } }
@@ -113,7 +114,12 @@ pub(super) fn speedups(totals: &Totals) -> Result<Markup, PlotError> {
                         }
                     }
                 }
-            }
+            } }
+            @let others: Vec<String> = totals.measured.iter()
+                .filter(|it| totals.cores.iter().all(|row| row.cores != it.threads))
+                .map(|it| format!("{} on {}", times(it.speedup), count(it.threads, "thread", "threads")))
+                .collect();
+            @if !others.is_empty() { p.note { "Measured besides: " (others.join(", ")) "." } }
         }
     })
 }
@@ -123,8 +129,8 @@ pub(super) fn distribution(report: &Report) -> Result<Markup, PlotError> {
     let Some(measured) = report.totals.most_threads() else { return Ok(html! {}) };
     let svg = plots::distribution(report, measured.threads)?;
     let see = format!(
-        "Each bar is the number of blocks that gain so much on {}; red ones get slower. The geometric \
-         mean is {}, the least {}, the most {}; {} were executed sequentially because the engine \
+        "Each bar is the number of blocks that gain so much on {}; red ones get more than 2 % slower. The \
+         geometric mean is {}, the least {}, the most {}; {} were executed sequentially because the engine \
          expected nothing from its threads.",
         count(measured.threads, "thread", "threads"),
         times(measured.speedup_geomean),
@@ -132,7 +138,7 @@ pub(super) fn distribution(report: &Report) -> Result<Markup, PlotError> {
         times(measured.speedup_max),
         measured.left_sequential,
     );
-    let legend = [(BLUE, "quicker"), (RED, "slower")];
+    let legend = [(BLUE, "quicker"), (GREY, "within 2 %"), (RED, "slower")];
     Ok(html! {
         section { h2 { "Block by block" } (figure(&svg, &see, &legend)) }
     })
@@ -154,7 +160,7 @@ pub(super) fn forms(report: &Report) -> Markup {
             }
             div.wide { table {
                 thead { tr {
-                    th { "job" } th.text { "contract" } th { "gas a transaction" } th { "at most" }
+                    th { "job" } th.text { "contract" } th { "gas a transaction" } th { "µs" } th { "at most" }
                     th { "simulated on " (on) } @for row in &report.totals.measured {
                         th { (count(row.threads, "thread", "threads")) ", measured" }
                     }
@@ -164,6 +170,7 @@ pub(super) fn forms(report: &Report) -> Markup {
                         th { (block.job.as_deref().unwrap_or_default()) }
                         td.text { (block.form.as_deref().unwrap_or_default()) }
                         td { (block.gas.checked_div(block.transactions as u64).unwrap_or(0)) }
+                        td { (amount(block.sequential_ms * 1e3 / block.transactions.max(1) as f64)) }
                         td { (times(block.bound)) }
                         td { @if let Some(row) = block.cores.iter().find(|it| it.cores == on) {
                             (times(row.simulated))
@@ -209,11 +216,11 @@ pub(super) fn conflicts(report: &Report) -> Result<Markup, PlotError> {
                     (causes(&functions))
                 }
                 p.note {
-                    "Time and gas are those of the transactions that saw another one's change there. \
-                     “Behind” is the part after they first looked: what is before it could be executed \
-                     without waiting, if a transaction could be stopped and resumed. Speed-ups are those of \
-                     a schedule with perfect knowledge on " (CORES_OF_CONFLICTS) " cores, over the blocks in \
-                     which the place is among the worst."
+                    "Time and gas are those of the transactions that saw another one's change there, over the \
+                     blocks in which the place is among the worst or decides. “Behind” is the part after they \
+                     first looked: what is before it could be executed without waiting, if a transaction could \
+                     be stopped and resumed. Speed-ups are those of a schedule with perfect knowledge on "
+                    (CORES_OF_CONFLICTS) " cores, over the same blocks."
                 }
             }
         }
@@ -225,12 +232,12 @@ fn told(row: &CauseRow) -> Markup {
     let advice = match row.kind {
         "slot" => "If it were split, so that transactions did not share it,",
         "balance" => "If nobody looked at it,",
-        "account" => "A sender's nonce puts its transactions in order; if they came from several,",
+        "account" => "Without it (of a sender: if they came from several),",
         _ => "Without it,",
     };
     html! {
         strong { (row.name) } " makes " (count(row.transactions, "transaction", "transactions")) " in "
-        (count(row.blocks, "block", "blocks")) " wait. " (advice) " " (CORES_OF_CONFLICTS)
+        (count(row.blocks, "block", "blocks")) " depend on earlier ones. " (advice) " " (CORES_OF_CONFLICTS)
         " cores would execute " @if row.blocks == 1 { "that block" } @else { "those blocks" } " "
         (times(row.speedup_without)) " as fast as one after the other instead of " (times(row.speedup)) "."
     }
@@ -240,7 +247,7 @@ fn causes(rows: &[&CauseRow]) -> Markup {
     html! {
         div.wide { table {
             thead { tr {
-                th { "" } th { "blocks" } th { "waiting" } th { "gas" } th { "behind" } th { "ms" }
+                th { "" } th { "blocks" } th { "dependent" } th { "gas" } th { "behind" } th { "ms" }
                 th { "behind" } th { "now" } th { "without" } th { "at most now" } th { "without" }
             } }
             tbody { @for row in rows {
@@ -401,8 +408,8 @@ pub(super) fn method(report: &Report) -> Markup {
             p {
                 "Warpline " (report.version) ", " (report.machine) ". Times are medians, from recovered \
                  transactions and a state in memory to the complete result, which was compared with that of \
-                 sequential execution and with the block's header. Core time is the time of all threads of the \
-                 process. What a transaction takes was measured one after the other, twice by itself: once for \
+                 sequential execution; blocks that are not generated were verified against their headers. Core \
+                 time is the time of all threads of the process. What a transaction takes was measured one after the other, twice by itself: once for \
                  time and once for gas. A transaction needs another if it saw a change that the other made; \
                  payments to one account can be made in any order unless somebody looks at the balance. If every \
                  look at an account counts as a look at its balance, the bound is "

@@ -3,9 +3,12 @@
 use plotters::prelude::{AreaSeries, ChartBuilder, Color, Rectangle};
 
 use super::{BLUE, GRID, INK, PURPLE, PlotError, RED, draw, text};
-use crate::report::Focus;
+use crate::report::{Focus, FocusSpan};
 
 const WIDTH: u32 = 760;
+/// Transactions of a critical path beyond these are not drawn: there would be less than two pixels for
+/// each.
+pub(in crate::report) const MOST_STEPS: usize = 300;
 
 /// What each worker executed when, what was in vain marked.
 pub(in crate::report) fn waterfall(focus: &Focus) -> Result<String, PlotError> {
@@ -31,7 +34,7 @@ pub(in crate::report) fn waterfall(focus: &Focus) -> Result<String, PlotError> {
             .y_desc("workers")
             .draw()?;
         let least = end / 1_500.0;
-        chart.draw_series(focus.spans.iter().map(|span| {
+        chart.draw_series(coalesced(focus, least).iter().map(|span| {
             let colour = if span.counts { BLUE } else { RED };
             let row = span.worker as f64;
             // What is shorter than a pixel is seen all the same.
@@ -87,7 +90,8 @@ pub(in crate::report) fn active_workers(focus: &Focus) -> Result<String, PlotErr
 /// The transactions of the critical path, one after the other, each in two parts: before and after it
 /// first looks at what the one before it changed.
 pub(in crate::report) fn critical_path(focus: &Focus) -> Result<String, PlotError> {
-    let end = focus.critical_path.iter().map(|step| step.ms).sum::<f64>().max(1e-6);
+    let shown = focus.critical_path.iter().take(MOST_STEPS);
+    let end = shown.map(|step| step.ms).sum::<f64>().max(1e-6);
     draw((WIDTH, 96), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
@@ -105,7 +109,7 @@ pub(in crate::report) fn critical_path(focus: &Focus) -> Result<String, PlotErro
             .draw()?;
         let mut start = 0.0;
         let gap = end / 760.0;
-        for step in &focus.critical_path {
+        for step in focus.critical_path.iter().take(MOST_STEPS) {
             let (looks, until) = (start + step.ms_before.min(step.ms), start + step.ms);
             let before = Rectangle::new([(start, 0.15), (looks, 0.85)], PURPLE.mix(0.35).filled());
             let until_seen = (until - gap).max(looks);
@@ -115,6 +119,29 @@ pub(in crate::report) fn critical_path(focus: &Focus) -> Result<String, PlotErro
         }
         Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
     })
+}
+
+/// The spans, those of a worker that come to the same and are less than so much apart in one: thousands
+/// that nobody can tell apart only make the page large.
+fn coalesced(focus: &Focus, least_ms: f64) -> Vec<FocusSpan> {
+    let mut spans: Vec<FocusSpan> = focus.spans.clone();
+    spans.sort_by(|one, other| {
+        one.worker.cmp(&other.worker).then(one.start_ms.total_cmp(&other.start_ms))
+    });
+    let mut merged: Vec<FocusSpan> = Vec::new();
+    for span in spans {
+        match merged.last_mut() {
+            Some(last)
+                if last.worker == span.worker
+                    && last.counts == span.counts
+                    && span.start_ms - last.end_ms < least_ms =>
+            {
+                last.end_ms = last.end_ms.max(span.end_ms);
+            }
+            _ => merged.push(span),
+        }
+    }
+    merged
 }
 
 /// When the last execution ends.

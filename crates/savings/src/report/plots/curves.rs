@@ -67,19 +67,21 @@ pub(in crate::report) fn distribution(
     report: &Report,
     threads: usize,
 ) -> Result<String, PlotError> {
-    const STEP: f64 = 0.1;
+    const STEP: f64 = 0.04;
+    /// The left edge of the bin of what is as quick.
+    const EVEN: f64 = 0.98;
     let speedups = report.blocks.iter().filter_map(|block| {
         block.measured.iter().find(|measured| measured.threads == threads).map(|it| it.speedup)
     });
     let mut bins = std::collections::BTreeMap::<i32, u32>::new();
     for speedup in speedups {
         #[expect(clippy::cast_possible_truncation, reason = "nothing is 2³¹ tenths as fast")]
-        let bin = (speedup / STEP + 1e-9).floor() as i32;
+        let bin = ((speedup - EVEN) / STEP + 1e-9).floor() as i32;
         *bins.entry(bin).or_default() += 1;
     }
     let (first, last) = (bins.keys().next().copied(), bins.keys().last().copied());
-    let from = f64::from(first.unwrap_or(10).min(9)) * STEP;
-    let to = f64::from(last.unwrap_or(10).max(11) + 1) * STEP;
+    let from = EVEN + f64::from(first.unwrap_or(0).min(-2)) * STEP;
+    let to = EVEN + f64::from(last.unwrap_or(0).max(3) + 1) * STEP;
     let most = f64::from(bins.values().copied().max().unwrap_or(1)) * 1.1;
     draw((WIDTH, 280), |area| {
         let mut chart = ChartBuilder::on(area)
@@ -96,13 +98,17 @@ pub(in crate::report) fn distribution(
             .label_style(text(13))
             .x_desc("times as fast as one after the other")
             .y_desc("blocks")
-            .x_label_formatter(&|speedup| format!("{speedup:.1}"))
+            .x_label_formatter(&|speedup| format!("{speedup:.2}"))
             .y_label_formatter(&|blocks| format!("{blocks:.0}"))
             .draw()?;
         chart.draw_series(bins.iter().map(|(bin, count)| {
-            let left = f64::from(*bin) * STEP;
-            let colour = if left + STEP <= 1.0 + 1e-9 { RED } else { BLUE };
-            let corners = [(left + 0.006, 0.0), (left + STEP - 0.006, f64::from(*count))];
+            let left = EVEN + f64::from(*bin) * STEP;
+            let colour = match bin.signum() {
+                -1 => RED,
+                0 => GREY,
+                _ => BLUE,
+            };
+            let corners = [(left + 0.002, 0.0), (left + STEP - 0.002, f64::from(*count))];
             Rectangle::new(corners, colour.filled())
         }))?;
         let even = [(1.0, 0.0), (1.0, most)];
