@@ -7,8 +7,15 @@ mod blocks;
 mod curves;
 
 use plotters::{
-    coord::Shift,
-    prelude::{DrawingArea, IntoDrawingArea, IntoFont, RGBColor, SVGBackend, TextStyle},
+    chart::ChartContext,
+    coord::{
+        Shift,
+        ranged1d::{Ranged, ValueFormatter},
+    },
+    drawing::DrawingAreaErrorKind,
+    prelude::{
+        Cartesian2d, Color, DrawingArea, IntoDrawingArea, IntoFont, RGBColor, SVGBackend, TextStyle,
+    },
 };
 
 pub(super) use blocks::{MOST_STEPS, active_workers, critical_path, waterfall};
@@ -19,6 +26,7 @@ pub(super) use curves::{distribution, fee_paths, heat_map, speedups, wasted};
 #[error("a plot could not be drawn: {0}")]
 pub struct PlotError(Box<dyn std::error::Error + Send + Sync>);
 
+type DrawError = DrawingAreaErrorKind<std::io::Error>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Text. Replaced by the page.
@@ -49,6 +57,33 @@ pub(super) fn css(colour: RGBColor) -> String {
 
 fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
+}
+
+/// What stands at an axis, and how its numbers are written.
+type Axis<'n> = (&'n str, &'n dyn Fn(&f64) -> String);
+
+/// Draws the axes of a chart, and the lines of a grid.
+fn axes<X, Y>(
+    chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, Y>>,
+    (x_name, x_number): Axis<'_>,
+    (y_name, y_number): Axis<'_>,
+) -> Result<(), DrawError>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(GRID.mix(0.0))
+        .axis_style(INK)
+        .label_style(text(13))
+        .x_desc(x_name)
+        .x_label_formatter(x_number)
+        .y_desc(y_name)
+        .y_label_formatter(y_number)
+        .y_labels(6)
+        .draw()
 }
 
 /// Draws on an area of that size, in pixels.

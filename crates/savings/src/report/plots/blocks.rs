@@ -2,7 +2,7 @@
 
 use plotters::prelude::{AreaSeries, ChartBuilder, Color, Rectangle};
 
-use super::{BLUE, GRID, INK, PURPLE, PlotError, RED, draw, text};
+use super::{BLUE, DrawError, GRID, INK, PURPLE, PlotError, RED, axes, draw, text};
 use crate::report::{Focus, FocusSpan};
 
 const WIDTH: u32 = 760;
@@ -44,7 +44,7 @@ pub(in crate::report) fn waterfall(focus: &Focus) -> Result<String, PlotError> {
                 colour.mix(0.85).filled(),
             )
         }))?;
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
 
@@ -67,23 +67,16 @@ pub(in crate::report) fn active_workers(focus: &Focus) -> Result<String, PlotErr
             .x_label_area_size(40)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..end, 0.0..top)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(GRID.mix(0.0))
-            .axis_style(INK)
-            .label_style(text(13))
-            .x_desc("milliseconds")
-            .y_desc("busy workers")
-            .x_label_formatter(&|ms| super::super::html::amount(*ms))
-            .y_label_formatter(&|workers| format!("{workers:.1}"))
-            .y_labels(5)
-            .draw()?;
+        axes(
+            &mut chart,
+            ("milliseconds", &|ms| super::super::html::amount(*ms)),
+            ("busy workers", &|workers| format!("{workers:.1}")),
+        )?;
         let points = busy.iter().enumerate().map(|(at, busy)| ((at as f64 + 0.5) * stretch, *busy));
         chart.draw_series(
             AreaSeries::new(points, 0.0, BLUE.mix(0.25)).border_style(BLUE.stroke_width(2)),
         )?;
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
 
@@ -117,7 +110,7 @@ pub(in crate::report) fn critical_path(focus: &Focus) -> Result<String, PlotErro
             chart.draw_series([before, after])?;
             start = until;
         }
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
 

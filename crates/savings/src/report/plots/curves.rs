@@ -6,7 +6,9 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{BLUE, GREEN, GREY, GRID, INK, LINES, ORANGE, PURPLE, PlotError, RED, draw, text};
+use super::{
+    BLUE, DrawError, GREEN, GREY, INK, LINES, ORANGE, PURPLE, PlotError, RED, axes, draw, text,
+};
 use crate::report::{CauseRow, FeeReport, Report, Totals};
 
 const WIDTH: u32 = 760;
@@ -25,17 +27,11 @@ pub(in crate::report) fn speedups(totals: &Totals) -> Result<String, PlotError> 
             .x_label_area_size(44)
             .y_label_area_size(56)
             .build_cartesian_2d((1.0..most).log_scale().base(2.0), 0.0..top)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(GRID.mix(0.0))
-            .axis_style(INK)
-            .label_style(text(13))
-            .x_desc("cores")
-            .y_desc("times as fast as one after the other")
-            .x_label_formatter(&|cores| format!("{cores:.0}"))
-            .y_label_formatter(&|speedup| format!("{speedup:.1}"))
-            .draw()?;
+        axes(
+            &mut chart,
+            ("cores", &|cores| format!("{cores:.0}")),
+            ("times as fast as one after the other", &|speedup| format!("{speedup:.1}")),
+        )?;
         let ideal = [(1.0, 1.0), (top.min(most), top.min(most))];
         chart.draw_series(LineSeries::new(ideal, GREY.stroke_width(1)))?;
         for (bound, colour) in
@@ -58,7 +54,7 @@ pub(in crate::report) fn speedups(totals: &Totals) -> Result<String, PlotError> 
         chart.draw_series(LineSeries::new(simulated, ORANGE.stroke_width(2)))?;
         let points = totals.measured.iter().map(|row| (row.threads as f64, row.speedup));
         chart.draw_series(points.map(|point| Circle::new(point, 5, BLUE.filled())))?;
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
 
@@ -89,18 +85,11 @@ pub(in crate::report) fn distribution(
             .x_label_area_size(44)
             .y_label_area_size(56)
             .build_cartesian_2d(from..to, 0.0..most)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(GRID.mix(0.0))
-            .axis_style(INK)
-            .label_style(text(13))
-            .x_desc("times as fast as one after the other")
-            .y_desc("blocks")
-            .x_label_formatter(&|speedup| format!("{speedup:.2}"))
-            .y_label_formatter(&|blocks| format!("{blocks:.0}"))
-            .draw()?;
+        axes(
+            &mut chart,
+            ("times as fast as one after the other", &|speedup| format!("{speedup:.2}")),
+            ("blocks", &|blocks| format!("{blocks:.0}")),
+        )?;
         chart.draw_series(bins.iter().map(|(bin, count)| {
             let left = EVEN + f64::from(*bin) * STEP;
             let colour = match bin.signum() {
@@ -113,7 +102,7 @@ pub(in crate::report) fn distribution(
         }))?;
         let even = [(1.0, 0.0), (1.0, most)];
         chart.draw_series([PathElement::new(even, INK.stroke_width(1))])?;
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
 
@@ -162,7 +151,7 @@ pub(in crate::report) fn heat_map(report: &Report) -> Result<Option<String>, Plo
                 area.draw(&Text::new(time, (x + cell / 2, y + 23), label))?;
             }
         }
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })?;
     Ok(Some(svg))
 }
@@ -186,21 +175,15 @@ pub(in crate::report) fn wasted(totals: &Totals) -> Result<String, PlotError> {
             .x_label_area_size(44)
             .y_label_area_size(56)
             .build_cartesian_2d((1.0..most).log_scale().base(2.0), 0.0..top)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(GRID.mix(0.0))
-            .axis_style(INK)
-            .label_style(text(13))
-            .x_desc("cores")
-            .y_desc("% of execution time in vain")
-            .x_label_formatter(&|cores| format!("{cores:.0}"))
-            .y_label_formatter(&|share| format!("{share:.0}"))
-            .draw()?;
+        axes(
+            &mut chart,
+            ("cores", &|cores| format!("{cores:.0}")),
+            ("% of execution time in vain", &|share| format!("{share:.0}")),
+        )?;
         let line = std::iter::once((1.0, 0.0)).chain(simulated());
         chart.draw_series(LineSeries::new(line, ORANGE.stroke_width(2)))?;
         chart.draw_series(measured().map(|point| Circle::new(point, 5, BLUE.filled())))?;
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
 
@@ -215,21 +198,15 @@ pub(in crate::report) fn fee_paths(fees: &FeeReport) -> Result<String, PlotError
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..(blocks - 1) as f64, 0.0..top)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(GRID.mix(0.0))
-            .axis_style(INK)
-            .label_style(text(13))
-            .x_desc("blocks after the change")
-            .y_desc("base fee in gwei")
-            .x_label_formatter(&|block| format!("{block:.0}"))
-            .y_label_formatter(&|fee| super::super::html::amount(*fee))
-            .draw()?;
+        axes(
+            &mut chart,
+            ("blocks after the change", &|block| format!("{block:.0}")),
+            ("base fee in gwei", &|fee| super::super::html::amount(*fee)),
+        )?;
         for (scenario, colour) in fees.scenarios.iter().zip(LINES) {
             let points = scenario.path_gwei.iter().enumerate().map(|(at, fee)| (at as f64, *fee));
             chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
         }
-        Ok::<_, plotters::drawing::DrawingAreaErrorKind<std::io::Error>>(())
+        Ok::<_, DrawError>(())
     })
 }
