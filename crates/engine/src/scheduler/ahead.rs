@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 
+use super::Scheduler;
 use crate::{
     read_ahead::Key,
     sync::{
         Mutex,
         atomic::{
             AtomicUsize,
-            Ordering::{Acquire, SeqCst},
+            Ordering::{Acquire, Relaxed, SeqCst},
         },
     },
 };
@@ -28,6 +29,48 @@ pub(crate) enum Ahead {
     Guess(u32),
     /// Execute a transaction that waits for others, for its reads.
     Execute(u32),
+}
+
+impl Scheduler {
+    /// `tx` will be executed later. Where reads are slow, somebody may do them now.
+    pub(crate) fn defer(&self, tx: u32) {
+        let deferred = &self.slots[tx as usize].deferred;
+        // Relaxed: whoever comes second leaves it.
+        if self.permits.is_some() && !deferred.swap(true, Relaxed) {
+            self.push_ahead(Ahead::Execute(tx));
+        }
+    }
+
+    /// Lets somebody without work do `ahead`, if reads are slow.
+    pub(crate) fn push_ahead(&self, ahead: Ahead) {
+        if self.permits.is_some() {
+            self.ahead.push(ahead);
+            self.wake();
+        }
+    }
+
+    /// Lets those without work read `keys`, if reads are slow.
+    pub(crate) fn push_keys(&self, keys: impl Iterator<Item = Key>) {
+        if self.permits.is_some() {
+            self.ahead.push_keys(keys);
+            self.wake();
+        }
+    }
+
+    /// The next key to read ahead of its time.
+    pub(crate) fn next_key(&self) -> Option<Key> {
+        self.ahead.pop_key()
+    }
+
+    /// The next thing to do ahead of its time.
+    pub(crate) fn next_ahead(&self) -> Option<Ahead> {
+        let is_wanted = |ahead: &Ahead| match ahead {
+            Ahead::Read(_) => true,
+            Ahead::Guess(tx) => *tx >= self.committed(),
+            Ahead::Execute(tx) => self.slots[*tx as usize].status.is_pending(),
+        };
+        std::iter::from_fn(|| self.ahead.pop()).find(is_wanted)
+    }
 }
 
 /// The queue of such things.
