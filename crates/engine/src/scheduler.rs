@@ -33,7 +33,6 @@ use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use crate::{
     hooks::{Hooks, Site},
-    read_ahead::Key,
     sync::{
         Mutex,
         atomic::{
