@@ -248,7 +248,7 @@ fn causes(rows: &[&CauseRow]) -> Markup {
         div.wide { table {
             thead { tr {
                 th { "" } th { "blocks" } th { "dependent" } th { "gas" } th { "behind" } th { "ms" }
-                th { "behind" } th { "now" } th { "without" } th { "at most now" } th { "without" }
+                th { "behind" } th { "now" } th { "without" }
             } }
             tbody { @for row in rows {
                 tr {
@@ -257,7 +257,6 @@ fn causes(rows: &[&CauseRow]) -> Markup {
                     td { (megagas(row.gas)) } td { (megagas(row.gas_behind)) }
                     td { (amount(row.ms)) } td { (amount(row.ms_behind)) }
                     td { (times(row.speedup)) } td { (times(row.speedup_without)) }
-                    td { (times(row.bound)) } td { (times(row.bound_without)) }
                 }
             } }
         } }

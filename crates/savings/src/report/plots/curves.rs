@@ -88,7 +88,7 @@ pub(in crate::report) fn distribution(
         axes(
             &mut chart,
             ("times as fast as one after the other", &|speedup| format!("{speedup:.2}")),
-            ("blocks", &|blocks| format!("{blocks:.0}")),
+            ("blocks", &whole),
         )?;
         chart.draw_series(bins.iter().map(|(bin, count)| {
             let left = EVEN + f64::from(*bin) * STEP;
@@ -104,6 +104,12 @@ pub(in crate::report) fn distribution(
         chart.draw_series([PathElement::new(even, INK.stroke_width(1))])?;
         Ok::<_, DrawError>(())
     })
+}
+
+/// A number of things. There is none of between.
+fn whole(number: &f64) -> String {
+    let is_whole = (number - number.round()).abs() < 1e-6;
+    if is_whole { format!("{number:.0}") } else { String::new() }
 }
 
 /// The slots over which transactions wait, by contract; the darker the longer. `None` where there are
