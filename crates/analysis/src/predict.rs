@@ -169,6 +169,7 @@ impl Predictor {
         state: &S,
         sources: Sources,
     ) -> AccessHints {
+        self.codes.begin_block();
         let mut counters = Counters::new();
         let inputs = block_inputs(block);
         let transactions = block.transactions.iter().map(|tx| {
@@ -249,6 +250,7 @@ impl Predictor {
         happened: &AccessHints,
         state: &S,
     ) {
+        self.codes.begin_block();
         let mut counters = Counters::new();
         let mut budget = BLOCK_HASHES;
         let inputs = block_inputs(block);
@@ -382,9 +384,13 @@ fn count_writes(counters: &mut Counters, accesses: &[AccessHint]) {
 fn add_plain(accesses: &mut Vec<AccessHint>, call: &Call<'_>, pays: bool) {
     let sender = Location::Account(call.sender);
     let recipient = call.recipient.map(Location::Account).filter(|it| *it != sender);
+    let learned = accesses.iter().find(|access| Some(access.location) == recipient).copied();
     accesses.retain(|access| access.location != sender && Some(access.location) != recipient);
-    let write = if pays { Chance::CERTAIN } else { Chance::NEVER };
-    let paid = recipient.map(|at| AccessHint { write, commutes: true, ..AccessHint::read(at) });
+    // To be paid commutes; whatever else its code does to it need not.
+    let (learned, commutes) = learned
+        .map_or((Chance::NEVER, true), |it| (it.write, it.commutes || it.write < Chance::EVEN));
+    let write = if pays { Chance::CERTAIN } else { learned };
+    let paid = recipient.map(|at| AccessHint { write, commutes, ..AccessHint::read(at) });
     accesses.splice(0..0, [AccessHint::write(sender)].into_iter().chain(paid));
 }
 

@@ -282,7 +282,7 @@ impl<V: BlockVm> Engine<V> {
             Strategy::Sequential => None,
             Strategy::Parallel(width) => Some(width),
             Strategy::Auto if self.pool().depth().is_some() => Some(self.threads()),
-            Strategy::Auto if Batches::are_pointless(job.block, job.advice) => None,
+            Strategy::Auto if Batches::are_pointless(job.block, Advice::NONE) => None,
             Strategy::Auto => Some(self.threads()).filter(|threads| *threads > 1),
         };
         let mut observer = observer.map(Resumable::new);

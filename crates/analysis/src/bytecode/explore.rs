@@ -128,7 +128,7 @@ pub(crate) fn reserved_memory(code: &Code<'_>) -> u32 {
         fresh: &mut 0,
     };
     let first = code.blocks().first().map_or(0, |block| block.end);
-    for (at, _) in super::code::instructions(&code.bytes[..first as usize], 0) {
+    for (at, _) in super::code::instructions(&code.bytes[..first as usize], 0).take(PROLOGUE) {
         if machine.step(u32::try_from(at).unwrap_or(u32::MAX)) != Flow::On {
             break;
         }
@@ -161,6 +161,9 @@ struct Meeting {
     /// What holds of all states from some on, and its node.
     widened: Option<(Rc<State>, u32)>,
 }
+
+/// How many instructions are looked at for that: it takes three, after some that it does not take.
+const PROLOGUE: usize = 16;
 
 #[derive(Debug)]
 struct Explorer<'a, 'c> {

@@ -150,7 +150,14 @@ impl Template {
             Expr::Unknown => None,
             Expr::Constant(value) => Some(*value),
             Expr::Value(value) => Some(inputs.value_of(*value)),
-            Expr::Calldata(offset) => Some(inputs.word(offset.fill(inputs, load)?)),
+            Expr::Calldata(offset) => {
+                // What a copy finds beyond the end is not what a read finds that has come round again.
+                if let Expr::Apply(Operator::Add, left, right) = offset.expr() {
+                    let (left, right) = (left.fill(inputs, load)?, right.fill(inputs, load)?);
+                    return Some(inputs.word(left.checked_add(right)?));
+                }
+                Some(inputs.word(offset.fill(inputs, load)?))
+            }
             Expr::Load(slot) => {
                 let slot = slot.fill(inputs, load)?;
                 load(inputs.this, slot)

@@ -5,18 +5,22 @@
 //! it. They are filled in with two different values: what comes out the same with both does not depend
 //! on them.
 
+use std::rc::Rc;
+
 use alloy_primitives::{Address, B256, U256};
 use warpline_primitives::{Chance, Location, StateSource};
 
 use super::{
-    codes::{Codes, Function},
+    codes::Codes,
     pattern::{Load, address_of},
 };
-use crate::bytecode::{BlockInputs, CallInput, CallKind, Inputs, Template};
+use crate::bytecode::{Access, BlockInputs, CallInput, CallKind, Inputs, Template};
 
 /// How many calls deep code is followed, and how many of a transaction in all.
 const MAX_DEPTH: usize = 5;
 const MAX_FRAMES: usize = 48;
+/// How many accesses and calls of a transaction are looked at: a loop of calls can repeat large code.
+const MAX_SITES: usize = 8192;
 /// How many words a call passes on that says nothing about them.
 const UNKNOWN_WORDS: usize = 8;
 /// Two words that have nothing in common with any other.
@@ -63,8 +67,9 @@ struct Frame {
     code_at: Address,
     caller: Address,
     value: U256,
-    /// The call data with either value for what is not known; one where everything is.
-    calldata: Vec<Vec<u8>>,
+    /// The call data with either value for what is not known; one where everything is. Calls that pass it
+    /// on share it.
+    calldata: Rc<[Vec<u8>]>,
     chance: Chance,
     depth: usize,
 }
@@ -91,12 +96,13 @@ impl<S: StateSource> Expansion<'_, S> {
             code_at: recipient,
             caller: self.origin,
             value,
-            calldata: vec![calldata.to_vec()],
+            calldata: Rc::new([calldata.to_vec()]),
             chance: Chance::CERTAIN,
             depth: 0,
         };
         let mut frames = vec![first];
         let mut followed = 0;
+        let mut sites_left = MAX_SITES;
         while let Some(frame) = frames.pop().filter(|_| followed < MAX_FRAMES) {
             followed += 1;
             let Some(known) = self.codes.at(frame.code_at, self.state) else { continue };
@@ -117,33 +123,36 @@ impl<S: StateSource> Expansion<'_, S> {
             if let Some(delegate) = known.delegate {
                 visit.call(act(usize::MAX, true, Location::Account(delegate), false));
             }
-            self.touch(&frame, function, load, |site, always, location, writes| {
+            let accesses = &function.accesses[..function.accesses.len().min(sites_left)];
+            self.touch(&frame, accesses, load, |site, always, location, writes| {
                 visit.touch(act(site, always, location, writes));
             });
             let sites = function.accesses.len();
-            for (site, call) in (sites..).zip(&function.calls) {
+            let calls = sites_left.saturating_sub(sites).min(function.calls.len());
+            sites_left = sites_left.saturating_sub(sites + calls);
+            for (site, call) in (sites..).zip(&function.calls[..calls]) {
                 let Some(inner) = self.inner(&frame, call, load) else { continue };
                 let account = Location::Account(inner.code_at);
                 let pays = call.kind == CallKind::Call && !inner.value.is_zero();
                 let Some(chance) = visit.call(act(site, call.always, account, pays)) else {
                     continue;
                 };
-                if inner.depth < MAX_DEPTH {
+                if inner.depth < MAX_DEPTH && followed + frames.len() < MAX_FRAMES {
                     frames.push(Frame { chance, ..inner });
                 }
             }
         }
     }
 
-    /// What `function` touches in `frame`.
+    /// What `accesses` touch in `frame`.
     fn touch(
         &self,
         frame: &Frame,
-        function: &Function,
+        accesses: &[Access],
         load: &mut Load<'_>,
         mut touch: impl FnMut(usize, bool, Location, bool),
     ) {
-        for (site, access) in function.accesses.iter().enumerate() {
+        for (site, access) in accesses.iter().enumerate() {
             if let Some(slot) = self.fill(frame, &access.slot, load) {
                 let location = Location::Slot(frame.this, slot);
                 touch(site, access.always, location, access.is_write());
@@ -196,16 +205,16 @@ impl<S: StateSource> Expansion<'_, S> {
     }
 
     /// What a call passes on.
-    fn calldata(&self, frame: &Frame, input: &CallInput, load: &mut Load<'_>) -> Vec<Vec<u8>> {
+    fn calldata(&self, frame: &Frame, input: &CallInput, load: &mut Load<'_>) -> Rc<[Vec<u8>]> {
         match input {
-            CallInput::Forwarded => frame.calldata.clone(),
+            CallInput::Forwarded => Rc::clone(&frame.calldata),
             CallInput::Unknown { selector } => {
                 let of = |unknown: U256| {
                     let words = std::iter::repeat_n(unknown.to_be_bytes::<32>(), UNKNOWN_WORDS);
                     let selector = selector.iter().flatten().copied();
                     selector.chain(words.flatten()).collect()
                 };
-                UNKNOWN.map(of).into()
+                Rc::new(UNKNOWN.map(of))
             }
             CallInput::Words { selector, words, length } => {
                 let words: Vec<_> = words.iter().map(|word| self.fill(frame, word, load)).collect();

@@ -18,15 +18,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Config, Predictor,
-    model::{Context, Count, Key, Model, Times},
+    model::{Context, Count, Key, MAX_PATTERNS, Model, Times},
     pattern::Pattern,
 };
 
 const FORMAT: &str = "warpline-predictor";
 const VERSION: u32 = 1;
-/// The longest file that is read: 256 MiB. The first line is no longer than a thousandth part.
+/// The longest file that is read: 256 MiB, and the longest first line.
 const MAX_BYTES: u64 = 256 << 20;
 const MAX_HEADER_BYTES: u64 = 1 << 10;
+/// More blocks than there will be.
+const MAX_BLOCKS: u64 = 1 << 48;
 
 /// Why a predictor could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,9 @@ pub enum LoadError {
     /// It is what somebody wrote, but no predictor could.
     #[error("the predictor makes no sense")]
     Malformed(#[from] serde_json::Error),
+    /// It says what no blocks can have taught.
+    #[error("the predictor says what it cannot have learned")]
+    Impossible,
 }
 
 /// Why a predictor could not be saved.
@@ -134,7 +139,8 @@ impl Predictor {
     /// Reads what [`save`](Self::save) wrote, as much as `config` has room for.
     ///
     /// # Errors
-    /// When it cannot be read, is not a predictor, is of a later version, or is damaged.
+    /// When it cannot be read, is not a predictor, is of a later version, is damaged, or is nothing that
+    /// can have been learned.
     pub fn load(reader: impl Read, config: Config) -> Result<Self, LoadError> {
         let mut reader = BufReader::new(reader);
         let mut line = Vec::new();
@@ -156,6 +162,11 @@ impl Predictor {
             return Err(LoadError::Damaged { expected: header.keccak, found });
         }
         let body: Body = serde_json::from_slice(&body)?;
+        let is_possible =
+            |saved: &Saved| saved.patterns.len() <= MAX_PATTERNS && saved.times.are_possible();
+        if body.blocks > MAX_BLOCKS || !body.contexts.iter().all(is_possible) {
+            return Err(LoadError::Impossible);
+        }
         let context = |saved: Saved| {
             let Saved { key, seen, at, conflicts, times, patterns } = saved;
             let at = at.min(body.blocks);

@@ -30,7 +30,7 @@ const STRONG_DOUBT: u32 = 2 * ONE;
 const ALWAYS: u32 = ONE * 95 / 100;
 const SOMETIMES: u32 = ONE * 40 / 100;
 /// Patterns of one context.
-const MAX_PATTERNS: usize = 512;
+pub(super) const MAX_PATTERNS: usize = 512;
 /// Over how many calls times are averaged.
 const TIMES: i64 = 8;
 
@@ -211,6 +211,14 @@ impl Context {
 }
 
 impl Times {
+    /// Whether durations can have come to this: what is computed with them later then fits.
+    pub(super) fn are_possible(&self) -> bool {
+        let Self { call_ns, call_off_ns, gas_ps, gas_off_ns, .. } = self;
+        [call_ns, call_off_ns, gas_ps, gas_off_ns]
+            .iter()
+            .all(|time| (0..=i64::MAX / 4).contains(*time))
+    }
+
     fn add(&mut self, ns: u64, gas_limit: u64) {
         let ns = i64::try_from(ns).unwrap_or(i64::MAX / 4096).min(i64::MAX / 4096);
         let gas = i64::try_from(gas_limit.max(1)).unwrap_or(i64::MAX);

@@ -1,5 +1,6 @@
 //! What an execution shows of its transactions while it goes on.
 
+use alloy_primitives::Address;
 use warpline_primitives::{
     AccessHint, AccessHints, Chance, CommitObserver, CommitStep, Location, StateDiff,
     TransactionHints,
@@ -8,14 +9,20 @@ use warpline_primitives::{
 /// Collects what each transaction of a block writes, to [learn](super::Predictor::learn) from without
 /// executing the block once more.
 ///
-/// Nothing is said of what transactions only read, nor how long they take, and fees count as writes of
-/// the beneficiary.
-#[derive(Clone, Debug, Default)]
+/// Nothing is said of what transactions only read, nor how long they take, and nothing of the
+/// beneficiary: fees change its account, and nobody needs them.
+#[derive(Clone, Debug)]
 pub struct Observed {
+    beneficiary: Address,
     happened: AccessHints,
 }
 
 impl Observed {
+    /// For a block whose fees go to `beneficiary`.
+    pub fn new(beneficiary: Address) -> Self {
+        Self { beneficiary, happened: AccessHints::default() }
+    }
+
     /// What was observed, with the dependencies that follow from it.
     pub fn happened(mut self) -> AccessHints {
         self.happened.link(Chance::EVEN);
@@ -28,7 +35,15 @@ impl CommitObserver for Observed {
         let CommitStep::Transaction(index) = step else { return };
         let mut accesses = Vec::new();
         for (address, account) in changes.sorted_accounts() {
-            accesses.push(AccessHint::write(Location::Account(*address)));
+            let at = Location::Account(*address);
+            if *address == self.beneficiary {
+                // A fee, for all that can be seen.
+            } else if account.storage.iter().len() > 0 {
+                // What changes is the storage. If it was paid as well, that commutes.
+                accesses.push(AccessHint::read(at));
+            } else {
+                accesses.push(AccessHint::write(at));
+            }
             let slots = account.storage.iter().map(|(slot, _)| *slot);
             accesses.extend(slots.map(|slot| AccessHint::write(Location::Slot(*address, slot))));
         }

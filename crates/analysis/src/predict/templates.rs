@@ -81,7 +81,7 @@ pub(super) struct Lesson {
     /// What was touched, and whether it was written.
     touched: BTreeMap<Location, bool>,
     /// For each function that ran which sites did what.
-    found: BTreeMap<Running, Occurrence>,
+    found: BTreeMap<Running, BTreeMap<Pattern, Count>>,
 }
 
 impl Lesson {
@@ -92,7 +92,9 @@ impl Lesson {
 
     /// Lets `model` learn it.
     pub(super) fn teach(self, model: &mut Model, limits: &Limits) {
-        for (running, occurrence) in self.found {
+        for (running, patterns) in self.found {
+            let patterns = patterns.into_iter().collect();
+            let occurrence = Occurrence { patterns, ..Occurrence::default() };
             model.add(running.into(), &occurrence, limits, |_| true);
         }
     }
@@ -101,16 +103,11 @@ impl Lesson {
         let did = self.touched.get(&act.location);
         let wrote = did.copied().unwrap_or_default();
         let count = Count { read: did.is_some().into(), write: wrote.into(), ..Count::default() };
-        let occurrence = self.found.entry(act.running).or_default();
-        let pattern = Pattern::site(act.site);
+        let patterns = self.found.entry(act.running).or_default();
         // What one call of it did in a transaction, another need not do as well.
-        match occurrence.patterns.iter_mut().find(|(known, _)| *known == pattern) {
-            Some((_, known)) => {
-                known.read |= count.read;
-                known.write |= count.write;
-            }
-            None => occurrence.patterns.push((pattern, count)),
-        }
+        let known = patterns.entry(Pattern::site(act.site)).or_insert(count);
+        known.read |= count.read;
+        known.write |= count.write;
         did.is_some()
     }
 }

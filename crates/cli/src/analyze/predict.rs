@@ -82,7 +82,9 @@ fn in_order(args: &PredictArgs) -> anyhow::Result<Vec<BlockInput>> {
         }
     }
     anyhow::ensure!(!blocks.is_empty(), "no block in {} stands alone", list(&args.inputs));
-    blocks.sort_by_key(BlockInput::number);
+    blocks.sort_by_key(|input| (input.number(), input.hash()));
+    // One that is given twice would be known the second time.
+    blocks.dedup_by_key(|input| input.hash());
     Ok(blocks)
 }
 

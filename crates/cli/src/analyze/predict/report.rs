@@ -198,8 +198,8 @@ pub(super) fn print(printer: &Printer, summary: &Summary) -> io::Result<()> {
             row.read_plain_accounts
         ))?;
     }
-    let explained = "precision / recall in percent, of pairs of transaction and location, in blocks \
-                     not seen before; plain: accounts of sender, recipient and beneficiary";
+    let explained = "precision / recall in percent, of pairs of transaction and location, each block \
+                     predicted before it was learned; plain: accounts of sender, recipient and beneficiary";
     printer.line(Styled(FAINT, explained))?;
     printer.line(format_args!(
         "{blocks} blocks, {txs} transactions; {calls} touch storage, the function of {known_calls} was \
