@@ -32,7 +32,8 @@
 //! [`Observed`] collects the writes of each transaction as they become final.
 //!
 //! Being wrong costs time only, so nothing here fails: what cannot be read of the state is not known.
-//! The same blocks give the same predictor, whatever the machine.
+//! The same blocks, and the same said of what happened in them, give the same predictor, whatever the
+//! machine.
 
 mod codes;
 mod expand;
