@@ -199,7 +199,8 @@ pub(super) fn print(printer: &Printer, summary: &Summary) -> io::Result<()> {
         ))?;
     }
     let explained = "precision / recall in percent, of pairs of transaction and location, each block \
-                     predicted before it was learned, from the state that it comes with; plain: accounts of sender, recipient and beneficiary";
+                     predicted before it was learned, from the state that it comes with; plain: \
+                     accounts of sender, recipient and beneficiary";
     printer.line(Styled(FAINT, explained))?;
     printer.line(format_args!(
         "{blocks} blocks, {txs} transactions; {calls} touch storage, the function of {known_calls} was \
