@@ -74,7 +74,6 @@ fn the_report_has_all_the_documented_fields() {
     let contexts = |report: &Value| report["summary"]["contexts"].as_u64().unwrap();
     assert!(contexts(&report) > 0);
     assert_eq!(contexts(&loaded), contexts(&report), "it is no other block");
-    assert_eq!(loaded["summary"]["timed_txs"], 3, "which is known by now");
 }
 
 #[test]
