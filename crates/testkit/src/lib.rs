@@ -33,6 +33,7 @@ mod integration;
 mod latency;
 mod lists;
 mod outcome;
+mod shared;
 mod source;
 mod tx;
 mod watchdog;
@@ -48,6 +49,7 @@ pub use integration::{
 };
 pub use latency::{LatentSource, MAX_OUTSTANDING};
 pub use outcome::{Outcome, full_state};
+pub use shared::shared;
 pub use source::{FailingSource, PanickingSource, ReadFailed, SlowSource};
 pub use tx::{Key, Tx};
 pub use warpline_chain::EthereumHardfork as Fork;

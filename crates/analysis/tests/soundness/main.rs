@@ -1,13 +1,9 @@
 //! What functions really touch is what was said of them: in every frame of generated and of real blocks.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and talk")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod watch;
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{env, sync::Arc};
 
 use alloy_evm::{
     Evm, EvmFactory,
@@ -19,7 +15,7 @@ use warpline_chain::ChainSpec;
 use warpline_engine::{BlockVm, Engine, EngineConfig, Ethereum, ExecutorSpec, Receipts, SourceDb};
 use warpline_primitives::{RecoveredBlock, StateSource};
 use warpline_replay::{Input, Inputs};
-use warpline_testkit::execution_ctx;
+use warpline_testkit::{execution_ctx, shared};
 use warpline_workloads::{Size, Workload, generate};
 
 use watch::Watch;
@@ -45,20 +41,6 @@ fn execute<S: StateSource>(
     for tx in &block.transactions {
         executor.execute_transaction(tx).unwrap();
     }
-}
-
-/// The entry `name` of the shared folder, or `None`, said in one line, where it is not there.
-fn shared(name: &str) -> Option<PathBuf> {
-    let folder = env::var_os("WARPLINE_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("not run: {} is not there", path.display());
-    None
 }
 
 /// What is said of the contracts of these blocks against what they touch.

@@ -6,9 +6,9 @@ use assert_cmd::assert::Assert;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    inputs::folder, keys, replay_json, sample::Sample, shared::shared, stderr, stdout, warpline,
-};
+use warpline_testkit::shared;
+
+use crate::{inputs::folder, keys, replay_json, sample::Sample, stderr, stdout, warpline};
 
 /// The number of the sample's only block.
 const NUMBER: u64 = 15_600_001;

@@ -10,7 +10,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{conformance_json, replay_json, shared::shared};
+use warpline_testkit::shared;
+
+use crate::{conformance_json, replay_json};
 
 /// The fixtures are packed with a larger window than zstd accepts unasked.
 const ZSTD_WINDOW_LOG: u32 = 27;

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use warpline_primitives::Transaction;
 
-use crate::{replay_json, sample::Sample, shared::shared, stderr, stdout, warpline};
+use warpline_testkit::shared;
+
+use crate::{replay_json, sample::Sample, stderr, stdout, warpline};
 
 /// A folder with `files` in it.
 pub(crate) fn folder(files: &[(&str, &Value)]) -> TempDir {

@@ -2,7 +2,6 @@
 //! something is wrong.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where to fail is to panic")]
-#![expect(clippy::print_stdout, reason = "what was not run, and how much was, is said")]
 
 mod analyze;
 mod bench;
@@ -15,7 +14,6 @@ mod predict;
 mod replay;
 mod report;
 mod sample;
-mod shared;
 mod surface;
 
 use std::path::Path;
