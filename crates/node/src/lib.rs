@@ -1,0 +1,1 @@
+//! A node: importing chains, and serving them over JSON-RPC.

@@ -1,0 +1,1 @@
+//! Durable tables for blocks, state, trie nodes and the history of changes.
