@@ -3,7 +3,8 @@
 //! A [`ChainSpec`] knows when each fork begins and which blob parameters apply. From that follow
 //! the header rules ([`ChainSpec::validate_header`]), the ommer rules
 //! ([`ChainSpec::validate_ommers`]) and the rules of a body that need no state
-//! ([`ChainSpec::validate_body`]). Proof of work is not checked, and what a transaction may do in
+//! ([`ChainSpec::validate_body`]). A [`Genesis`] is where a chain comes from: its rules, its first
+//! header and the state it begins with. Proof of work is not checked, and what a transaction may do in
 //! the state is the engine's question.
 //!
 //! ```
@@ -33,6 +34,7 @@ mod blob;
 mod body;
 mod difficulty;
 mod fee;
+mod genesis;
 mod header;
 mod network;
 mod ommers;
@@ -42,6 +44,7 @@ pub use alloy_eips::eip7840::BlobParams;
 pub use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 pub use blob::{BlobCounts, BlobSchedule};
 pub use body::{BodyError, MAX_BLOCK_RLP_LEN};
+pub use genesis::{Genesis, GenesisAccount, GenesisError, MemberPath, MemberProblem};
 pub use header::{HeaderError, HeaderField};
 pub use network::UnknownNetwork;
 pub use ommers::OmmerError;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The activation block of a merge that a total difficulty decides and nobody has resolved yet.
-const UNRESOLVED_MERGE: u64 = u64::MAX;
+pub(crate) const UNRESOLVED_MERGE: u64 = u64::MAX;
 
 /// A chain: its id, when its forks begin, and what depends on nothing else.
 ///
@@ -228,15 +228,20 @@ impl ChainSpec {
     /// [unresolved merge](Self::unresolved_terminal_difficulty) does this differ from `self`;
     /// there two branches may merge at different heights, so it must be asked for every parent.
     pub fn for_child_of(&self, parent_number: u64, parent_total_difficulty: U256) -> Cow<'_, Self> {
-        let terminal = self.unresolved_terminal_difficulty();
-        let Some(total_difficulty) = terminal.filter(|end| parent_total_difficulty >= *end) else {
+        let paris = self.ethereum_fork_activation(EthereumHardfork::Paris);
+        let ForkCondition::TTD {
+            activation_block_number: UNRESOLVED_MERGE,
+            fork_block,
+            total_difficulty,
+        } = paris
+        else {
             return Cow::Borrowed(self);
         };
-        let merge = ForkCondition::TTD {
-            activation_block_number: parent_number.saturating_add(1),
-            fork_block: None,
-            total_difficulty,
-        };
+        if parent_total_difficulty < total_difficulty {
+            return Cow::Borrowed(self);
+        }
+        let activation_block_number = parent_number.saturating_add(1);
+        let merge = ForkCondition::TTD { activation_block_number, fork_block, total_difficulty };
         let forks = EthereumHardfork::VARIANTS.iter().map(|fork| match fork {
             EthereumHardfork::Paris => (*fork, merge),
             _ => (*fork, self.ethereum_fork_activation(*fork)),
