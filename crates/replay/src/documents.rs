@@ -26,7 +26,7 @@ const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 const ZSTD_WINDOW_LOG: u32 = 27;
 const TAR_BLOCK: usize = 512;
 
-type Stream = Box<dyn Read + Send>;
+pub(crate) type Stream = Box<dyn Read + Send>;
 
 /// One uncompressed file or archive member.
 pub(crate) struct Document {
@@ -127,26 +127,66 @@ enum Content {
 }
 
 impl Content {
-    fn of(mut reader: Stream) -> Result<Self, InputProblem> {
+    fn of(reader: Stream) -> Result<Self, InputProblem> {
+        let reader = Peeked::uncompressed(reader)?;
+        let tar = reader.head.get(257..262) == Some(b"ustar");
+        let whole = reader.into_stream();
+        Ok(if tar { Self::Tar(whole) } else { Self::Plain(whole) })
+    }
+}
+
+/// A stream whose first bytes have been looked at.
+pub(crate) struct Peeked {
+    head: Vec<u8>,
+    rest: Stream,
+}
+
+impl Peeked {
+    fn new(mut reader: Stream) -> Result<Self, InputProblem> {
+        let mut head = Vec::with_capacity(TAR_BLOCK);
+        let block = TAR_BLOCK as u64;
+        reader.by_ref().take(block).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
+        Ok(Self { head, rest: reader })
+    }
+
+    /// Takes off all layers of gzip and zstd.
+    pub(crate) fn uncompressed(reader: Stream) -> Result<Self, InputProblem> {
+        let mut peeked = Self::new(reader)?;
         for _ in 0..=MAX_LAYERS {
-            let mut head = Vec::with_capacity(TAR_BLOCK);
-            let block = TAR_BLOCK as u64;
-            reader.by_ref().take(block).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
-            let tar = head.get(257..262) == Some(b"ustar");
-            let gzip = head.starts_with(&[0x1f, 0x8b]);
-            let zstd = head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-            let whole: Stream = Box::new(Cursor::new(head).chain(reader));
-            reader = if gzip {
-                Box::new(BufReader::new(MultiGzDecoder::new(whole)))
-            } else if zstd {
-                Box::new(BufReader::new(zstd_decoder(whole).map_err(InputProblem::Unreadable)?))
-            } else if tar {
-                return Ok(Self::Tar(whole));
-            } else {
-                return Ok(Self::Plain(whole));
+            let decoder: Stream = match compression(&peeked.head) {
+                None => return Ok(peeked),
+                Some(Compression::Gzip) => Box::new(MultiGzDecoder::new(peeked.into_stream())),
+                Some(Compression::Zstd) => {
+                    let decoder = zstd_decoder(peeked.into_stream());
+                    Box::new(decoder.map_err(InputProblem::Unreadable)?)
+                }
             };
+            peeked = Self::new(Box::new(BufReader::new(decoder)))?;
         }
         Err(InputProblem::TooDeep { limit: MAX_LAYERS })
+    }
+
+    /// The stream from its beginning.
+    pub(crate) fn into_stream(self) -> Stream {
+        Box::new(Cursor::new(self.head).chain(self.rest))
+    }
+}
+
+/// How something is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Gzip,
+    Zstd,
+}
+
+/// How what begins with `head` is compressed, if it is.
+pub(crate) fn compression(head: &[u8]) -> Option<Compression> {
+    if head.starts_with(&[0x1f, 0x8b]) {
+        Some(Compression::Gzip)
+    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Some(Compression::Zstd)
+    } else {
+        None
     }
 }
 

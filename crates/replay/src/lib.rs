@@ -4,7 +4,7 @@
 //! blockchain tests, told apart by their contents. A [`BlockInput`] holds a block and its
 //! [`ParentState`]; whoever executes it gives the output to [`BlockInput::verify`], which proves
 //! what the input allows. [`run_chain_test`] does all of this for the blocks of a blockchain
-//! test. Nothing here executes anything: execution is a closure.
+//! test. A [`ChainFile`] is the blocks of a whole chain. Nothing here executes anything: execution is a closure.
 //!
 //! ```
 //! use warpline_replay::{Input, Inputs};
@@ -25,6 +25,7 @@
 //! ```
 
 mod block;
+mod chain_file;
 mod documents;
 mod error;
 mod format;
@@ -38,6 +39,9 @@ mod runner;
 mod verify;
 
 pub use block::{BlockDecodeError, decode_block};
+pub use chain_file::{
+    ChainFile, ChainFileError, ChainFileWriter, DEFAULT_MAX_BLOCK_BYTES, RawBlock,
+};
 pub use error::{InputError, InputProblem, JsonFault};
 pub use format::{ChainTest, Expectation, PostState, TestBlock};
 pub use input::{BlockInput, Ommers, PreconditionError};
