@@ -4,7 +4,8 @@
 //! the header rules ([`ChainSpec::validate_header`]), the ommer rules
 //! ([`ChainSpec::validate_ommers`]) and the rules of a body that need no state
 //! ([`ChainSpec::validate_body`]). A [`Genesis`] is where a chain comes from: its rules, its first
-//! header and the state it begins with. Proof of work is not checked, and what a transaction may do in
+//! header and the state it begins with. [`ChainSpec::fork_id`] and [`ChainSpec::fork_configs`] tell
+//! other nodes which forks it has. Proof of work is not checked, and what a transaction may do in
 //! the state is the engine's question.
 //!
 //! ```
@@ -34,16 +35,22 @@ mod blob;
 mod body;
 mod difficulty;
 mod fee;
+mod fork_config;
 mod genesis;
 mod header;
 mod network;
 mod ommers;
 mod spec;
 
-pub use alloy_eips::eip7840::BlobParams;
+pub use alloy_eips::{
+    eip2124::{ForkHash, ForkId},
+    eip7840::BlobParams,
+    eip7910::SystemContract,
+};
 pub use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 pub use blob::{BlobCounts, BlobSchedule};
 pub use body::{BodyError, MAX_BLOCK_RLP_LEN};
+pub use fork_config::{ForkConfig, ForkConfigs};
 pub use genesis::{Genesis, GenesisAccount, GenesisError, MemberPath, MemberProblem};
 pub use header::{HeaderError, HeaderField};
 pub use network::UnknownNetwork;

@@ -199,6 +199,14 @@ impl ChainSpec {
         self.blob_params_at(timestamp).map(|params| fee::next_excess_blob_gas(parent, &params))
     }
 
+    /// When `fork` begins, or what of it is known here.
+    pub(crate) fn scheduled(&self, fork: EthereumHardfork) -> ForkCondition {
+        match fork {
+            EthereumHardfork::Amsterdam => self.access_lists,
+            _ => self.hardforks.ethereum_fork_activation(fork),
+        }
+    }
+
     /// Whether the DAO's balances move at the beginning of block `number`.
     pub fn is_dao_block(&self, number: u64) -> bool {
         self.ethereum_fork_activation(EthereumHardfork::Dao).transitions_at_block(number)
