@@ -94,6 +94,8 @@ impl ChainSpec {
                 ForkCondition::Timestamp(time) => Some(ForkFilterKey::Time(time)),
                 ForkCondition::TTD { .. } | ForkCondition::Never => None,
             });
+        // Who refuses the DAO fork counts it all the same; what follows the block differs by hash.
+        let forks = forks.chain(self.refused_dao().map(ForkFilterKey::Block));
         let head = Head { number, timestamp, ..Head::default() };
         ForkFilter::new(head, genesis.hash_slow(), genesis.timestamp, forks).current()
     }

@@ -104,6 +104,18 @@ pub enum HeaderError {
         /// The extra data there is.
         found: Bytes,
     },
+    /// One of those blocks says that it follows the DAO fork, on a chain that does not.
+    #[error("extra data of the DAO fork, which this chain does not follow")]
+    DaoExtraDataRefused,
+    /// A fork has begun before one that it builds on. No block can be right there: which rules hold is not
+    /// defined. The chain's schedule is wrong, or a proof-of-work block comes too late.
+    #[error("{fork} has begun before {before}")]
+    ForkTooEarly {
+        /// The fork that has begun.
+        fork: EthereumHardfork,
+        /// The fork that has not.
+        before: EthereumHardfork,
+    },
     /// The gas limit is outside of what any block may have.
     #[error("gas limit {found} is not within {min}..={max}")]
     GasLimitBounds {
@@ -214,11 +226,27 @@ impl ChainSpec {
             let (parent, found) = (parent.timestamp, header.timestamp);
             return Err(HeaderError::Timestamp { parent, found });
         }
+        self.validate_forks(header)?;
         self.validate_fields(header)?;
         self.validate_extra_data(header)?;
         self.validate_gas(header, parent)?;
         self.validate_seal(header, parent)?;
         self.validate_blob_gas(header, parent)
+    }
+
+    /// Forks begin by number, by total difficulty and by time; only the blocks show whether these keep the
+    /// order that the rules need.
+    fn validate_forks(&self, header: &Header) -> Result<(), HeaderError> {
+        let (paris, london) = (EthereumHardfork::Paris, EthereumHardfork::London);
+        let merged = self.is_merged(header.number);
+        if merged && !self.is_london_active_at_block(header.number) {
+            return Err(HeaderError::ForkTooEarly { fork: paris, before: london });
+        }
+        if !merged && self.is_shanghai_active_at_timestamp(header.timestamp) {
+            let fork = EthereumHardfork::Shanghai;
+            return Err(HeaderError::ForkTooEarly { fork, before: paris });
+        }
+        Ok(())
     }
 
     /// Each field is there exactly if the fork has it.
@@ -257,11 +285,17 @@ impl ChainSpec {
         if found > MAXIMUM_EXTRA_DATA_SIZE {
             return Err(HeaderError::ExtraDataLength { max: MAXIMUM_EXTRA_DATA_SIZE, found });
         }
-        let dao = self.ethereum_fork_activation(EthereumHardfork::Dao).block_number();
-        let since = dao.and_then(|dao| header.number.checked_sub(dao));
-        let marked = since.is_some_and(|blocks| blocks < DAO_EXTRA_DATA_BLOCKS);
-        if marked && header.extra_data.as_ref() != DAO_EXTRA_DATA {
+        let follows = self.ethereum_fork_activation(EthereumHardfork::Dao).block_number();
+        let marked = |dao: u64| {
+            let since = header.number.checked_sub(dao);
+            since.is_some_and(|blocks| blocks < DAO_EXTRA_DATA_BLOCKS)
+        };
+        let mark = header.extra_data.as_ref() == DAO_EXTRA_DATA;
+        if follows.is_some_and(marked) && !mark {
             return Err(HeaderError::DaoExtraData { found: header.extra_data.clone() });
+        }
+        if self.refused_dao().is_some_and(marked) && mark {
+            return Err(HeaderError::DaoExtraDataRefused);
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub struct ChainSpec {
     /// Whether the rest of Amsterdam comes with its access lists.
     all_of_amsterdam: bool,
     deposit_contract: Address,
+    /// The first block of the DAO fork, on a chain that does not follow it.
+    refused_dao: Option<u64>,
 }
 
 impl EthereumHardforks for ChainSpec {
@@ -78,6 +80,7 @@ impl ChainSpec {
             access_lists,
             all_of_amsterdam: false,
             deposit_contract: MAINNET_DEPOSIT_CONTRACT_ADDRESS,
+            refused_dao: None,
         }
     }
 
@@ -130,6 +133,19 @@ impl ChainSpec {
     pub fn with_deposit_contract(mut self, address: Address) -> Self {
         self.deposit_contract = address;
         self
+    }
+
+    /// Makes this a chain that goes on without the DAO fork, which others begin at `block`: there, blocks must
+    /// not say that they follow it.
+    #[must_use]
+    pub const fn with_dao_refused_at(mut self, block: u64) -> Self {
+        self.refused_dao = Some(block);
+        self
+    }
+
+    /// The first block of the DAO fork, where this chain does not follow it.
+    pub(crate) const fn refused_dao(&self) -> Option<u64> {
+        self.refused_dao
     }
 
     /// The chain's name.

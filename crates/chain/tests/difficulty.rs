@@ -2,7 +2,7 @@
 
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
 use alloy_primitives::{B256, U256};
-use warpline_chain::{ChainSpec, EthereumHardfork};
+use warpline_chain::{ChainSpec, EthereumHardfork, ForkCondition};
 
 const OMMERS: B256 = B256::repeat_byte(1);
 const NONE: B256 = EMPTY_OMMER_ROOT_HASH;
@@ -114,4 +114,51 @@ fn the_bomb_is_set_back_by_each_fork() {
 fn the_merge_ends_it() {
     let spec = ChainSpec::at_fork(EthereumHardfork::Paris, 1);
     assert_eq!(difficulty(&spec, 7, 1 << 40, 3, NONE), 0);
+}
+
+#[test]
+fn a_chain_of_its_own_has_the_delays_of_its_own_forks() {
+    use EthereumHardfork::{
+        ArrowGlacier, Byzantium, Constantinople, GrayGlacier, Homestead, London, MuirGlacier,
+    };
+    // Forks far from where mainnet had them, and no Muir Glacier on the second chain.
+    let forks = [
+        (Homestead, 0),
+        (Byzantium, 4_000_000),
+        (Constantinople, 6_000_000),
+        (MuirGlacier, 10_000_000),
+        (London, 20_000_000),
+        (ArrowGlacier, 21_000_000),
+        (GrayGlacier, 22_000_000),
+    ];
+    let chain = |skipped: Option<EthereumHardfork>| {
+        let forks = forks.into_iter().filter(|(fork, _)| Some(*fork) != skipped);
+        let forks = forks.map(|(fork, block)| (fork, ForkCondition::Block(block)));
+        ChainSpec::new("own", 1, forks)
+    };
+    // Whatever time has passed, the bomb comes on top of the least difficulty.
+    let exponent = |spec: &ChainSpec, number: u64| {
+        let parent = Header { number: number - 1, ..Header::default() };
+        let bomb = spec.next_difficulty(&parent, 1_000) - U256::from(131_072);
+        if bomb.is_zero() { None } else { Some(bomb.trailing_zeros()) }
+    };
+    let rows = [
+        (199_999, None, None),
+        (200_000, Some(0), Some(0)),
+        (3_999_999, Some(37), Some(37)),
+        (4_000_000, Some(8), Some(8)),
+        (5_999_999, Some(27), Some(27)),
+        (6_000_000, Some(8), Some(8)),
+        (9_999_999, Some(47), Some(47)),
+        (10_000_000, Some(8), Some(48)),
+        (19_999_999, Some(107), Some(147)),
+        (20_000_000, Some(101), Some(101)),
+        (21_000_000, Some(101), Some(101)),
+        (22_000_000, Some(104), Some(104)),
+    ];
+    let (own, skipping) = (chain(None), chain(Some(MuirGlacier)));
+    for (number, expected, without) in rows {
+        assert_eq!(exponent(&own, number), expected, "{number}");
+        assert_eq!(exponent(&skipping, number), without, "{number} without Muir Glacier");
+    }
 }

@@ -4,10 +4,12 @@
 
 mod common;
 
-use alloy_primitives::{Address, U256, address, b256, bytes};
+use alloy_consensus::Header;
+use alloy_primitives::{Address, B256, Bytes, U256, address, b256, bytes};
 use serde_json::{Value, json};
 use warpline_chain::{
-    EthereumHardfork, EthereumHardforks, ForkCondition, Genesis, GenesisError, MemberProblem,
+    EthereumHardfork, EthereumHardforks, ForkCondition, Genesis, GenesisError, HeaderError,
+    MemberProblem,
 };
 use warpline_primitives::StateSource;
 
@@ -231,15 +233,33 @@ fn blob_counts_are_those_of_the_file_or_of_mainnet() {
 }
 
 #[test]
-fn the_dao_moves_only_where_it_is_supported() {
+fn the_dao_fork_is_followed_or_refused() {
     let chain = |support: Value| {
-        let mut genesis = config(json!({ "daoForkBlock": 0 }));
+        let mut genesis = json!({ "config": { "chainId": 7, "daoForkBlock": 3 } });
+        genesis["config"]["homesteadBlock"] = json!(0);
         genesis["config"]["daoForkSupport"] = support;
-        read(&genesis).chain().is_dao_block(0)
+        read(&genesis)
     };
-    assert!(chain(json!(true)));
-    assert!(!chain(json!(false)));
-    assert!(!chain(Value::Null));
+    let (follows, refuses) = (chain(json!(true)), chain(json!(false)));
+    assert!(follows.chain().is_dao_block(3));
+    assert!(!refuses.chain().is_dao_block(3));
+    assert!(!chain(Value::Null).chain().is_dao_block(3));
+    let header = follows.header(B256::ZERO);
+    let id = |genesis: &Genesis, number| genesis.chain().fork_id(&header, number, 0);
+    assert_eq!((id(&follows, 0).next, id(&refuses, 0).next), (3, 3));
+    assert_eq!(id(&follows, 3), id(&refuses, 3));
+    let parent = Header { number: 2, gas_limit: 5_000, ..Header::default() };
+    let marked = Header {
+        parent_hash: parent.hash_slow(),
+        number: 3,
+        timestamp: 1,
+        difficulty: follows.chain().next_difficulty(&parent, 1),
+        extra_data: Bytes::from_static(b"dao-hard-fork"),
+        ..parent.clone()
+    };
+    assert_eq!(follows.chain().validate_header(&marked, &parent), Ok(()));
+    let refused = Err(HeaderError::DaoExtraDataRefused);
+    assert_eq!(refuses.chain().validate_header(&marked, &parent), refused);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use alloy_consensus::{EMPTY_ROOT_HASH, Header};
 use alloy_primitives::{B64, B256, Bytes, U256};
-use warpline_chain::{ChainSpec, EthereumHardfork, HeaderError, HeaderField};
+use warpline_chain::{ChainSpec, EthereumHardfork, ForkCondition, HeaderError, HeaderField};
 
 const LIMIT: u64 = 30_000_000;
 
@@ -195,6 +195,53 @@ fn ten_blocks_say_that_they_are_of_the_dao_fork() {
         let header = child(&spec, &parent);
         let valid = spec.validate_header(&header, &parent).is_ok();
         assert_eq!(valid, !(5..15).contains(&number), "{number}");
+    }
+}
+
+#[test]
+fn who_refuses_the_dao_fork_does_not_say_that_it_follows() {
+    let spec = ChainSpec::at_fork(EthereumHardfork::Homestead, 1).with_dao_refused_at(5);
+    assert!(!spec.is_dao_block(5));
+    for number in 1..20 {
+        let parent = Header { number: number - 1, gas_limit: LIMIT, ..Header::default() };
+        let header = child(&spec, &parent);
+        assert_eq!(spec.validate_header(&header, &parent), Ok(()));
+        let header = Header { extra_data: Bytes::from_static(b"dao-hard-fork"), ..header };
+        let refused = (5..15).contains(&number);
+        let expected = if refused { Err(HeaderError::DaoExtraDataRefused) } else { Ok(()) };
+        assert_eq!(spec.validate_header(&header, &parent), expected, "{number}");
+    }
+}
+
+#[test]
+fn forks_that_build_on_each_other_begin_in_order() {
+    use EthereumHardfork::{London, Paris, Shanghai};
+    let zero = U256::ZERO;
+    let merge = |block| ForkCondition::TTD {
+        activation_block_number: block,
+        fork_block: None,
+        total_difficulty: zero,
+    };
+    let parent = Header { gas_limit: LIMIT, ..Header::default() };
+    let rows = [
+        (merge(0), 2, 99, Err(HeaderError::ForkTooEarly { fork: Paris, before: London })),
+        (merge(9), 1, 12, Err(HeaderError::ForkTooEarly { fork: Shanghai, before: Paris })),
+        (merge(1), 1, 12, Ok(())),
+        (merge(9), 2, 99, Ok(())),
+    ];
+    for (paris, london, shanghai, expected) in rows {
+        let forks = [
+            (London, ForkCondition::Block(london)),
+            (Paris, paris),
+            (Shanghai, ForkCondition::Timestamp(shanghai)),
+        ];
+        let spec = ChainSpec::new("test", 1, forks);
+        let mut header = child(&spec, &parent);
+        if london == 1 {
+            // The gas limit doubles with London.
+            header.gas_limit = 2 * LIMIT;
+        }
+        assert_eq!(spec.validate_header(&header, &parent), expected);
     }
 }
 

@@ -75,11 +75,15 @@ pub(super) fn chain(config: &Object<'_>, difficulty: U256) -> Result<ChainSpec, 
     let blocks = blocks(config)?;
     let times = schedule(config, &BY_TIME)?;
     let merge = merge(config, difficulty, &blocks, &times)?;
-    let refused_dao = config.boolean("daoForkSupport")? != Some(true);
+    let refused_dao = match config.boolean("daoForkSupport")? {
+        Some(true) => None,
+        _ => begin(&blocks, "daoForkBlock"),
+    };
 
     let mut forks = vec![(EthereumHardfork::Frontier, ForkCondition::ZERO_BLOCK)];
     forks.extend(blocks.iter().filter_map(|(member, begin)| {
-        let fork = member.fork.filter(|fork| *fork != EthereumHardfork::Dao || !refused_dao)?;
+        let refused = refused_dao.is_some();
+        let fork = member.fork.filter(|fork| *fork != EthereumHardfork::Dao || !refused)?;
         Some((fork, ForkCondition::Block((*begin)?)))
     }));
     forks.extend(merge.map(|merge| (EthereumHardfork::Paris, merge)));
@@ -89,7 +93,11 @@ pub(super) fn chain(config: &Object<'_>, difficulty: U256) -> Result<ChainSpec, 
         }),
     );
     let blobs = blob_schedule(config, &times)?;
-    let spec = ChainSpec::with_blob_schedule(format!("chain {chain_id}"), chain_id, forks, &blobs);
+    let mut spec =
+        ChainSpec::with_blob_schedule(format!("chain {chain_id}"), chain_id, forks, &blobs);
+    if let Some(block) = refused_dao {
+        spec = spec.with_dao_refused_at(block);
+    }
     // Whoever leaves the contract out has none, as in geth; mainnet's would be a guess.
     Ok(spec.with_deposit_contract(config.address("depositContractAddress")?.unwrap_or_default()))
 }
@@ -111,22 +119,24 @@ fn reject_unknown_forks(config: &Object<'_>) -> Result<(), GenesisError> {
 
 fn blocks(config: &Object<'_>) -> Result<Vec<Scheduled>, GenesisError> {
     let mut blocks = read(config, &BY_BLOCK)?;
-    let at = |blocks: &[Scheduled], name| {
-        blocks.iter().find(|(member, _)| member.name == name).and_then(|(_, begin)| *begin)
-    };
     // Files from before Petersburg was thought of mean Constantinople as it came to be.
-    let constantinople = at(&blocks, "constantinopleBlock");
+    let constantinople = begin(&blocks, "constantinopleBlock");
     for (member, begin) in &mut blocks {
         if member.fork == Some(EthereumHardfork::Petersburg) {
             *begin = begin.or(constantinople);
         }
     }
-    let (eip155, eip158) = (at(&blocks, "eip155Block"), at(&blocks, "eip158Block"));
+    let (eip155, eip158) = (begin(&blocks, "eip155Block"), begin(&blocks, "eip158Block"));
     if eip155 != eip158 {
         return Err(GenesisError::SpuriousDragon { eip155, eip158 });
     }
     check_order(&blocks)?;
     Ok(blocks)
+}
+
+/// When the member `name` begins.
+fn begin(schedule: &[Scheduled], name: &str) -> Option<u64> {
+    schedule.iter().find(|(member, _)| member.name == name).and_then(|(_, begin)| *begin)
 }
 
 fn schedule(
@@ -186,7 +196,6 @@ fn merge(
             None => Ok(None),
         };
     };
-    let netsplit = blocks.iter().find(|(member, _)| member.name == "mergeNetsplitBlock");
     Ok(Some(ForkCondition::TTD {
         activation_block_number: match (total_difficulty.is_zero(), sealed) {
             (true, _) => 0,
@@ -194,7 +203,7 @@ fn merge(
             (false, false) => 1,
             (false, true) => UNRESOLVED_MERGE,
         },
-        fork_block: netsplit.and_then(|(_, block)| *block),
+        fork_block: begin(blocks, "mergeNetsplitBlock"),
         total_difficulty,
     }))
 }
