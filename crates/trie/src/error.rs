@@ -5,6 +5,8 @@ use std::fmt;
 use alloy_primitives::{Address, B256};
 use alloy_trie::Nibbles;
 
+use crate::NodeSourceError;
+
 /// One of the tries a state consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TrieId {
@@ -26,7 +28,7 @@ impl fmt::Display for TrieId {
 /// Why a trie could not be built, read or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrieError {
-    /// A node is needed of which only the hash is known. The witness lacks it.
+    /// A node is needed of which only the hash is known. The witness or database lacks it.
     #[error("node {hash} at path {path:?} of {trie} is missing")]
     MissingNode {
         /// The trie it belongs to.
@@ -36,7 +38,20 @@ pub enum TrieError {
         /// Its hash.
         hash: B256,
     },
-    /// The bytes of a witness node are no node.
+    /// The database failed to read a node.
+    #[error("node at path {path:?} of {trie} cannot be read: {error}")]
+    Source {
+        /// The trie it belongs to.
+        trie: TrieId,
+        /// Its place.
+        path: Nibbles,
+        /// What the database says.
+        error: NodeSourceError,
+    },
+    /// The database has another node than its parent names.
+    #[error(transparent)]
+    DamagedNode(Box<DamagedNode>),
+    /// The bytes of a node are no node.
     #[error("node {hash} is malformed: {error}")]
     MalformedNode {
         /// The hash of the bytes.
@@ -62,4 +77,19 @@ pub enum TrieError {
         /// What decoding its value says.
         error: alloy_rlp::Error,
     },
+}
+
+/// A node of a database that is not what it should be: the database is damaged, or shows another
+/// state than the one it was opened with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node at path {path:?} of {trie}: expected hash {expected}, found {found}")]
+pub struct DamagedNode {
+    /// The trie it belongs to.
+    pub trie: TrieId,
+    /// Its place.
+    pub path: Nibbles,
+    /// The hash that its parent, or the state, names.
+    pub expected: B256,
+    /// The hash of what is stored.
+    pub found: B256,
 }

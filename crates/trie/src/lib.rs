@@ -31,12 +31,25 @@
 //! # Ok::<(), warpline_trie::TrieError>(())
 //! ```
 
+mod children;
+mod commit;
 mod error;
+mod leaf;
+mod memory;
 mod node;
+mod proof;
+mod record;
+mod source;
 mod state;
 mod update;
 mod walk;
 
 pub use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
-pub use error::{TrieError, TrieId};
+pub use commit::{NodeUpdates, StorageUpdates, TrieUpdates};
+pub use error::{DamagedNode, TrieError, TrieId};
+pub use leaf::{account_leaf_node, storage_leaf_node};
+pub use memory::MemoryTables;
+pub use proof::{AccountProof, SlotProof};
+pub use record::Recorder;
+pub use source::{NodeSource, NodeSourceError, TrieKey};
 pub use state::StateTrie;

@@ -1,22 +1,39 @@
-//! Changing a trie: building it, setting and removing keys.
+//! Changing a trie: building it, and applying changes of many keys at once.
 //!
-//! All functions recurse along a key, so at most 64 levels deep: no node consumes nothing of it.
+//! A batch goes down a branch with all keys below it, and the branch looks at what is left of it
+//! when they are through. So it merges with a sibling only if it has to in the end, each node on
+//! the way is touched once, and the children of a branch are independent work for threads.
+//!
+//! All functions recurse along keys, so at most 64 levels deep: no node consumes nothing of them.
 
 use std::{mem, sync::Arc};
 
 use alloy_primitives::B256;
-use alloy_trie::{Nibbles, nodes::RlpNode};
+use alloy_trie::Nibbles;
+use rayon::prelude::*;
 
 use crate::{
     TrieError,
-    node::{Link, Node},
-    walk::{KEY_NIBBLES, Walk, nibble},
+    children::Children,
+    node::{Known, Link, Node},
+    walk::{PARALLEL_KEYS, Walk, nibble},
 };
+
+/// What one key becomes.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) key: Nibbles,
+    /// Its new value; `None` where it goes.
+    pub(crate) value: Option<Box<[u8]>>,
+}
+
+/// A key with its value.
+type Item = (Nibbles, Box<[u8]>);
 
 /// A complete trie of these keys and values. Of a key given twice the last value counts.
 pub(crate) fn build(mut entries: Vec<(B256, Box<[u8]>)>) -> Link {
     entries.sort_by_key(|(key, _)| *key);
-    let mut items: Vec<(Nibbles, Box<[u8]>)> = Vec::with_capacity(entries.len());
+    let mut items: Vec<Item> = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let key = Nibbles::unpack(key);
         match items.last_mut() {
@@ -28,7 +45,7 @@ pub(crate) fn build(mut entries: Vec<(B256, Box<[u8]>)>) -> Link {
 }
 
 /// The subtree of sorted, distinct keys that share their first `depth` nibbles.
-fn build_below(items: &mut [(Nibbles, Box<[u8]>)], depth: usize) -> Link {
+fn build_below(items: &mut [Item], depth: usize) -> Link {
     let (first, last) = match items {
         [] => return Link::Empty,
         [(key, value)] => {
@@ -37,168 +54,239 @@ fn build_below(items: &mut [(Nibbles, Box<[u8]>)], depth: usize) -> Link {
         [(first, _), .., (last, _)] => (*first, *last),
     };
     let fork = first.common_prefix_length(&last);
-    let mut children = Box::<[Link; 16]>::default();
+    let mut children = Children::default();
     for group in items.chunk_by_mut(|(a, _), (b, _)| nibble(a, fork) == nibble(b, fork)) {
-        let index = nibble(&group[0].0, fork);
-        children[index] = build_below(group, fork + 1);
+        children.push(nibble(&group[0].0, fork), build_below(group, fork + 1));
     }
     Node::branch_below(first.slice(depth..fork), children).into()
 }
 
-impl Walk<'_> {
-    /// Sets `key` to `value` in the subtree below `link`, which stands `depth` nibbles down the
-    /// key. Says whether that changed anything.
-    pub(crate) fn insert(
-        &self,
-        link: &mut Link,
-        key: &Nibbles,
-        depth: usize,
-        value: Box<[u8]>,
-    ) -> Result<bool, TrieError> {
-        let rest = key.slice(depth..);
-        let Some(node) = self.own(link, key, depth)? else {
-            *link = Node::Leaf { path: rest, value }.into();
-            return Ok(true);
-        };
-        let changed = match node {
-            Node::Leaf { path, value: old } if *path == rest => {
-                let changed = *old != value;
-                *old = value;
-                changed
-            }
-            Node::Leaf { path, value: old } => {
-                let (path, old) = (*path, mem::take(old));
-                *node = split(&path, &rest, value, |path| Node::Leaf { path, value: old }.into());
-                true
-            }
-            Node::Extension { path, child } if rest.starts_with(path) => {
-                let depth = depth + path.len();
-                self.insert(child, key, depth, value)?
-            }
-            Node::Extension { path, child } => {
-                let (path, child) = (*path, mem::take(child));
-                *node = split(&path, &rest, value, |path| {
-                    if path.is_empty() { child } else { Node::Extension { path, child }.into() }
-                });
-                true
-            }
-            Node::Branch(children) => {
-                self.insert(&mut children[nibble(key, depth)], key, depth + 1, value)?
-            }
-        };
-        link.forget_encoding_if(changed);
-        Ok(changed)
-    }
+/// The subtree that `changes` make where nothing is.
+fn build_changes(changes: &mut [Change], depth: usize) -> Link {
+    let set = |change: &mut Change| change.value.take().map(|value| (change.key, value));
+    let mut items: Vec<Item> = changes.iter_mut().filter_map(set).collect();
+    build_below(&mut items, depth)
+}
 
-    /// Removes `key` from the subtree below `link`, which stands `depth` nibbles down the key.
-    /// Says whether it was there.
+/// What a batch did to a subtree.
+#[derive(Debug, Default)]
+pub(crate) struct Effect {
+    /// Whether it is another one now.
+    pub(crate) changed: bool,
+    /// Places where the database has a node and the trie has none any more, or had none for a
+    /// while: it may have a new one there.
+    pub(crate) dissolved: Vec<Nibbles>,
+}
+
+impl Walk<'_> {
+    /// Applies sorted changes of distinct keys, which share their first `depth` nibbles, to the
+    /// subtree there. Values are taken out of `changes`. After an error `link` is of no use.
     ///
     /// A branch left with one child merges with it. That takes the child's node, and is why a
     /// removal can need a node that is on no key's path.
-    pub(crate) fn remove(
+    ///
+    /// # Errors
+    /// As [`get`](Self::get): that of the first key that has one.
+    pub(crate) fn update(
         &self,
         link: &mut Link,
-        key: &Nibbles,
+        changes: &mut [Change],
         depth: usize,
-    ) -> Result<bool, TrieError> {
-        let Some(node) = self.own(link, key, depth)? else { return Ok(false) };
-        let rest = key.slice(depth..);
-        match node {
-            Node::Leaf { path, .. } if *path == rest => *link = Link::Empty,
-            Node::Leaf { .. } => return Ok(false),
-            Node::Extension { path, child } => {
+    ) -> Result<Effect, TrieError> {
+        let mut effect = Effect::default();
+        let Some(first) = changes.first() else { return Ok(effect) };
+        let place = first.key.slice(..depth);
+        let Some(known) = self.known(link, &place)? else {
+            *link = build_changes(changes, depth);
+            effect.changed = !link.is_empty();
+            return Ok(effect);
+        };
+        let stored = known.stored;
+        let (fork, sets) = match &*known.node {
+            Node::Extension { path, .. } => fork_of(path, changes, depth),
+            _ => (0, false),
+        };
+        if sets {
+            split_extension(Arc::make_mut(&mut known.node), fork);
+        }
+        match &*known.node {
+            Node::Leaf { .. } => effect.changed = update_leaf(link, changes, &place),
+            Node::Extension { path, .. } => {
+                let below = depth + path.len();
                 let path = *path;
-                if !rest.starts_with(&path) || !self.remove(child, key, depth + path.len())? {
-                    return Ok(false);
-                }
-                *link = self.extend(path, mem::take(child), key, depth)?;
+                let start = changes.partition_point(|c| c.key.slice(depth..below) < path);
+                let changes = &mut changes[start..];
+                let end = changes.partition_point(|c| c.key.slice(depth..below) == path);
+                self.update_extension(link, &mut changes[..end], &place, &mut effect)?;
             }
-            Node::Branch(children) => {
-                if !self.remove(&mut children[nibble(key, depth)], key, depth + 1)? {
-                    return Ok(false);
+            Node::Branch(_) => self.update_branch(link, changes, &place, &mut effect)?,
+        }
+        if effect.changed {
+            match link {
+                Link::Node(known) => {
+                    known.mark_changed();
+                    known.stored = stored;
                 }
-                let mut left = (0_u8..).zip(children.iter_mut()).filter(|(_, c)| !c.is_empty());
-                match (left.next(), left.next()) {
-                    (Some((index, child)), None) => {
-                        let path = Nibbles::from_nibbles([index]);
-                        *link = self.extend(path, mem::take(child), key, depth)?;
-                    }
-                    (None, _) => *link = Link::Empty,
-                    _ => link.forget_encoding_if(true),
-                }
+                _ if stored => effect.dissolved.push(place),
+                _ => {}
             }
         }
-        Ok(true)
+        Ok(effect)
     }
 
-    /// The subtree `child` with `path` before it, standing `depth` nibbles down `key`: paths of
-    /// leaves and extensions merge, a branch gets an extension above it.
-    fn extend(
+    /// Applies changes that are all below the extension at `place`.
+    fn update_extension(
+        &self,
+        link: &mut Link,
+        changes: &mut [Change],
+        place: &Nibbles,
+        effect: &mut Effect,
+    ) -> Result<(), TrieError> {
+        let Link::Node(known) = link else { return Ok(()) };
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let Node::Extension { path, child } = Arc::make_mut(&mut known.node) else { return Ok(()) };
+        *effect = self.update(child, changes, place.len() + path.len())?;
+        if effect.changed {
+            let (path, child) = (*path, mem::take(&mut **child));
+            *link = self.lift(path, child, &place.join(&path), effect)?;
+        }
+        Ok(())
+    }
+
+    /// Applies changes below the branch at `place`.
+    fn update_branch(
+        &self,
+        link: &mut Link,
+        changes: &mut [Change],
+        place: &Nibbles,
+        effect: &mut Effect,
+    ) -> Result<(), TrieError> {
+        let Link::Node(known) = link else { return Ok(()) };
+        let Node::Branch(children) = Arc::make_mut(&mut known.node) else { return Ok(()) };
+        let depth = place.len();
+        let sets = changes.iter().filter(|change| change.value.is_some());
+        children.make_room(sets.fold(0, |mask, change| mask | 1 << nibble(&change.key, depth)));
+        let parallel = self.parallel && changes.len() >= PARALLEL_KEYS;
+        let work = pair_up(children, changes, depth);
+        let update = |(link, changes)| self.update(link, changes, depth + 1);
+        if parallel {
+            let work: Vec<_> = work.collect();
+            let results: Vec<_> = work.into_par_iter().map(update).collect();
+            results.into_iter().try_for_each(|result| result.map(|below| effect.add(below)))?;
+        } else {
+            for pair in work {
+                effect.add(update(pair)?);
+            }
+        }
+        children.prune();
+        if children.len() == 0 {
+            *link = Link::Empty;
+        } else if let Some((index, child)) = children.take_only() {
+            let path = place.join(&path_of(index));
+            *link = self.lift(path_of(index), child, &path, effect)?;
+        }
+        Ok(())
+    }
+
+    /// The subtree `child`, which stands at `place`, with `path` before it: paths of leaves and
+    /// extensions merge, a branch gets an extension above it.
+    fn lift(
         &self,
         path: Nibbles,
-        child: Link,
-        key: &Nibbles,
-        depth: usize,
+        mut child: Link,
+        place: &Nibbles,
+        effect: &mut Effect,
     ) -> Result<Link, TrieError> {
-        let place = key.slice(..depth).join(&path);
-        let node: &Node = match &child {
-            Link::Empty => return Ok(Link::Empty),
-            Link::Hash(hash) => self.resolve(*hash, place)?,
-            Link::Node(node, _) => node,
-        };
-        self.check_depth(node, &place, place.len())?;
-        let merged = match node {
+        let Some(known) = self.known(&mut child, place)? else { return Ok(Link::Empty) };
+        let merged = match &*known.node {
             Node::Leaf { path: below, value } => {
                 Node::Leaf { path: path.join(below), value: value.clone() }
             }
             Node::Extension { path: below, child } => {
                 Node::Extension { path: path.join(below), child: child.clone() }
             }
-            Node::Branch(_) => Node::Extension { path, child },
+            Node::Branch(_) => return Ok(Node::extension(path, child).into()),
         };
+        if known.stored {
+            effect.dissolved.push(*place);
+        }
         Ok(merged.into())
     }
+}
 
-    /// The node below `link` for changing; `None` where there is nothing. A node known by hash is
-    /// copied into the trie, a node another trie shares is copied from it.
-    fn own<'l>(
-        &self,
-        link: &'l mut Link,
-        key: &Nibbles,
-        depth: usize,
-    ) -> Result<Option<&'l mut Node>, TrieError> {
-        if let Link::Hash(hash) = link {
-            let node = Arc::clone(self.resolve(*hash, key.slice(..depth))?);
-            *link = Link::Node(node, Some(RlpNode::word_rlp(hash)));
-        }
-        let Link::Node(node, _) = link else { return Ok(None) };
-        self.check_depth(node, key, depth)?;
-        Ok(Some(Arc::make_mut(node)))
+impl Effect {
+    fn add(&mut self, mut below: Self) {
+        self.changed |= below.changed;
+        self.dissolved.append(&mut below.dissolved);
     }
 }
 
-impl Link {
-    fn forget_encoding_if(&mut self, changed: bool) {
-        if let (true, Self::Node(_, encoding)) = (changed, self) {
-            *encoding = None;
-        }
-    }
+/// Each child with the changes below it. Changes that have no child are removals of what is not.
+fn pair_up<'c>(
+    children: &'c mut Children,
+    mut changes: &'c mut [Change],
+    depth: usize,
+) -> impl Iterator<Item = (&'c mut Link, &'c mut [Change])> {
+    children.iter_mut().filter_map(move |(at, link)| {
+        let start = changes.partition_point(|change| nibble(&change.key, depth) < at);
+        let (_, rest) = mem::take(&mut changes).split_at_mut(start);
+        let end = rest.partition_point(|change| nibble(&change.key, depth) == at);
+        let (group, rest) = rest.split_at_mut(end);
+        changes = rest;
+        (!group.is_empty()).then_some((link, group))
+    })
 }
 
-/// A branch where `path` and `rest` part, below what they share: one child is what `old` makes of
-/// the remaining `path`, the other a leaf of `rest`. Neither is a prefix of the other.
-fn split(
-    path: &Nibbles,
-    rest: &Nibbles,
-    value: Box<[u8]>,
-    old: impl FnOnce(Nibbles) -> Link,
-) -> Node {
-    let fork = path.common_prefix_length(rest);
-    debug_assert!(fork < path.len() && fork < rest.len() && rest.len() <= KEY_NIBBLES);
-    let mut children = Box::<[Link; 16]>::default();
-    children[nibble(path, fork)] = old(path.slice(fork + 1..));
-    children[nibble(rest, fork)] = Node::Leaf { path: rest.slice(fork + 1..), value }.into();
-    Node::branch_below(path.slice(..fork), children)
+/// Applies changes to the leaf at `place`. Says whether they did anything.
+fn update_leaf(link: &mut Link, changes: &mut [Change], place: &Nibbles) -> bool {
+    let Link::Node(Known { node, .. }) = &*link else { return false };
+    let Node::Leaf { path, value } = &**node else { return false };
+    let key = place.join(path);
+    let listed = changes.binary_search_by(|change| change.key.cmp(&key));
+    let differs = listed.is_ok_and(|at| changes[at].value.as_ref() != Some(value));
+    let adds = |change: &Change| change.value.is_some() && change.key != key;
+    if !differs && !changes.iter().any(adds) {
+        return false;
+    }
+    let kept = listed.is_err().then(|| (key, value.clone()));
+    let set = |change: &mut Change| change.value.take().map(|value| (change.key, value));
+    let mut items: Vec<Item> = changes.iter_mut().filter_map(set).collect();
+    if let Some(kept) = kept {
+        let at = items.partition_point(|(key, _)| *key < kept.0);
+        items.insert(at, kept);
+    }
+    *link = build_below(&mut items, place.len());
+    true
+}
+
+/// Where the first of the changes that set a key leaves the path of an extension at `depth`, and
+/// whether one does.
+fn fork_of(path: &Nibbles, changes: &[Change], depth: usize) -> (usize, bool) {
+    let sets = changes.iter().filter(|change| change.value.is_some());
+    let shared = sets.map(|change| change.key.slice(depth..).common_prefix_length(path));
+    let fork = shared.min().unwrap_or(path.len());
+    (fork, fork < path.len())
+}
+
+/// Makes the extension `node` a branch where its path parts at `fork`, or an extension above it.
+/// The branch has one child, until a key is set beside it.
+fn split_extension(node: &mut Node, fork: usize) {
+    let Node::Extension { path, child } = node else { return };
+    let (path, child) = (*path, mem::take(&mut **child));
+    let rest = path.slice(fork + 1..);
+    let old = if rest.is_empty() { child } else { Node::extension(rest, child).into() };
+    let mut children = Children::default();
+    children.push(nibble(&path, fork), old);
+    *node = Node::branch_below(path.slice(..fork), children);
+}
+
+fn path_of(nibble: usize) -> Nibbles {
+    let mut path = Nibbles::new();
+    // A child of a branch has one of sixteen places.
+    path.push_unchecked((nibble & 0xf) as u8);
+    path
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use alloy_trie::{
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-use super::build;
+use super::{Change, build};
 use crate::{
-    TrieError, TrieId,
-    node::{Link, Nodes},
+    TrieError, TrieId, TrieKey,
+    node::{Link, Node},
+    source::{Nodes, Source},
     walk::Walk,
 };
 
@@ -54,21 +55,26 @@ fn boxed(map: &Map) -> Vec<(B256, Box<[u8]>)> {
     map.iter().map(|(key, value)| (*key, value.clone().into())).collect()
 }
 
-/// Sets before it removes, as the state does.
+fn walk(source: &Source) -> Walk<'_> {
+    Walk { source, trie: TrieId::Accounts, key: TrieKey::Accounts, parallel: false }
+}
+
+fn get(source: &Source, link: &Link, key: &B256) -> Result<Option<Vec<u8>>, TrieError> {
+    walk(source).get(link, &Nibbles::unpack(key), &mut |_, _| {}, <[u8]>::to_vec)
+}
+
 fn apply(
-    nodes: &Nodes,
+    source: &Source,
     link: &mut Link,
     changes: &[(B256, Option<Vec<u8>>)],
-) -> Result<(), TrieError> {
-    let walk = Walk { nodes, trie: TrieId::Accounts };
+) -> Result<bool, TrieError> {
     let last: BTreeMap<_, _> = changes.iter().cloned().collect();
-    for (key, value) in last.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
-        walk.insert(link, &Nibbles::unpack(key), 0, value.clone().into())?;
-    }
-    for (key, _) in last.iter().filter(|(_, value)| value.is_none()) {
-        walk.remove(link, &Nibbles::unpack(key), 0)?;
-    }
-    Ok(())
+    let change = |(key, value): (B256, Option<Vec<u8>>)| Change {
+        key: Nibbles::unpack(key),
+        value: value.map(Into::into),
+    };
+    let mut changes: Vec<_> = last.into_iter().map(change).collect();
+    Ok(walk(source).update(link, &mut changes, 0)?.changed)
 }
 
 fn apply_to_map(map: &mut Map, changes: &[(B256, Option<Vec<u8>>)]) {
@@ -125,17 +131,18 @@ proptest! {
     #[test]
     fn building_and_changing_agree_with_the_oracle(rounds in vec(changes(), 1..5)) {
         let (mut map, mut link) = (Map::new(), Link::Empty);
-        let (nodes, mut buffer) = (Nodes::default(), Vec::new());
+        let source = Source::default();
         for changes in rounds {
+            let before = map.clone();
             apply_to_map(&mut map, &changes);
-            apply(&nodes, &mut link, &changes).unwrap();
+            let changed = apply(&source, &mut link, &changes).unwrap();
+            prop_assert_eq!(changed, map != before);
             let expected = oracle(&map);
-            prop_assert_eq!(link.hash(&mut buffer), expected);
-            prop_assert_eq!(build(boxed(&map)).hash(&mut buffer), expected);
-            let walk = Walk { nodes: &nodes, trie: TrieId::Accounts };
+            prop_assert_eq!(link.hash(0), expected);
+            prop_assert_eq!(build(boxed(&map)).hash(0), expected);
             for (key, _) in &changes {
-                let found = walk.get(&link, &Nibbles::unpack(key)).unwrap();
-                prop_assert_eq!(found, map.get(key).map(Vec::as_slice));
+                let found = get(&source, &link, key).unwrap();
+                prop_assert_eq!(found.as_ref(), map.get(key));
             }
         }
     }
@@ -149,23 +156,23 @@ proptest! {
         let mut map = Map::new();
         apply_to_map(&mut map, &entries);
         let mut full = build(boxed(&map));
-        let mut buffer = Vec::new();
-        let root = full.hash(&mut buffer);
+        let root = full.hash(0);
         let all = full.encoded_nodes();
         prop_assert!(all.is_empty() || all.iter().any(|node| keccak256(node) == root));
         let some = all.iter().zip(kept.iter().cycle()).filter(|(_, kept)| **kept);
         let partial = Nodes::decode(some.map(|(node, _)| node.clone()));
         let whole = Nodes::decode(all.iter().cloned());
+        let source = Source::Witness(whole.clone());
         apply_to_map(&mut map, &changes);
         let expected = oracle(&map);
 
         let mut link = Link::root(root);
-        apply(&whole, &mut link, &changes).unwrap();
-        prop_assert_eq!(link.hash(&mut buffer), expected);
+        apply(&source, &mut link, &changes).unwrap();
+        prop_assert_eq!(link.hash(0), expected);
 
         let mut link = Link::root(root);
-        match apply(&partial, &mut link, &changes) {
-            Ok(()) => prop_assert_eq!(link.hash(&mut buffer), expected),
+        match apply(&Source::Witness(partial.clone()), &mut link, &changes) {
+            Ok(_) => prop_assert_eq!(link.hash(0), expected),
             Err(TrieError::MissingNode { hash, .. }) => {
                 prop_assert!(whole.get(hash)?.is_some() && partial.get(hash)?.is_none());
             }
@@ -182,48 +189,42 @@ proptest! {
         let rlp = encode_garbage(specs);
         let root = keccak256(rlp.last().unwrap());
         let nodes = rlp.into_iter().chain(junk).map(Bytes::from);
-        let nodes = Nodes::decode(nodes);
-        let walk = Walk { nodes: &nodes, trie: TrieId::Accounts };
+        let source = Source::Witness(Nodes::decode(nodes));
         let mut link = Link::root(root);
         for (key, _) in &changes {
-            let _ = walk.get(&link, &Nibbles::unpack(key));
+            let _ = get(&source, &link, key);
+            let _ = walk(&source).fetch(&mut link, &[Nibbles::unpack(key)]);
         }
         for change in changes {
             let mut trial = link.clone();
-            if apply(&nodes, &mut trial, &[change]).is_ok() {
+            if apply(&source, &mut trial, &[change]).is_ok() {
                 link = trial;
             }
-            link.hash(&mut Vec::new());
+            link.hash(0);
         }
     }
 }
 
 impl Link {
     /// Every node of at least 32 bytes below this link, and the root, encoded.
-    fn encoded_nodes(&mut self) -> Vec<Bytes> {
-        let (mut found, mut buffer) = (Vec::new(), Vec::new());
-        self.hash(&mut buffer);
-        self.collect_nodes(&mut found);
-        if let Self::Node(node, _) = self {
-            std::sync::Arc::make_mut(node).rlp(&mut buffer);
-            found.push(buffer.into());
-        }
+    fn encoded_nodes(&self) -> Vec<Bytes> {
+        let mut found = Vec::new();
+        self.collect_nodes(&mut found, true);
         found
     }
 
-    fn collect_nodes(&mut self, found: &mut Vec<Bytes>) {
-        let Self::Node(node, Some(rlp)) = self else { return };
-        let node = std::sync::Arc::make_mut(node);
-        if rlp.is_hash() {
-            let mut buffer = Vec::new();
-            node.rlp(&mut buffer);
-            found.push(buffer.into());
+    fn collect_nodes(&self, found: &mut Vec<Bytes>, root: bool) {
+        let Self::Node(known) = self else { return };
+        if root || known.has_hash() {
+            let mut rlp = Vec::new();
+            known.node.encode(&mut rlp);
+            found.push(rlp.into());
         }
-        match node {
-            crate::node::Node::Leaf { .. } => {}
-            crate::node::Node::Extension { child, .. } => child.collect_nodes(found),
-            crate::node::Node::Branch(children) => {
-                children.iter_mut().for_each(|child| child.collect_nodes(found));
+        match &*known.node {
+            Node::Leaf { .. } => {}
+            Node::Extension { child, .. } => child.collect_nodes(found, false),
+            Node::Branch(children) => {
+                children.iter().for_each(|(_, child)| child.collect_nodes(found, false));
             }
         }
     }
@@ -232,7 +233,7 @@ impl Link {
 #[test]
 fn the_empty_trie_has_the_empty_root() {
     let mut link = build(Vec::new());
-    assert_eq!(link.hash(&mut Vec::new()), EMPTY_ROOT_HASH);
+    assert_eq!(link.hash(0), EMPTY_ROOT_HASH);
     assert!(Link::root(EMPTY_ROOT_HASH).is_empty());
 }
 
@@ -241,7 +242,7 @@ fn of_a_key_given_twice_the_last_value_counts() {
     let key = B256::repeat_byte(7);
     let twice = vec![(key, Box::from([1_u8])), (key, Box::from([2_u8]))];
     let mut link = build(twice);
-    assert_eq!(link.hash(&mut Vec::new()), oracle(&Map::from([(key, vec![2])])));
+    assert_eq!(link.hash(0), oracle(&Map::from([(key, vec![2])])));
 }
 
 /// A set of a few nodes can describe a tree of 16^63 leaves: each branch has one node in all its
@@ -255,11 +256,10 @@ fn a_node_in_many_places_is_not_expanded() {
         nodes.push(alloy_rlp::encode(branch));
     }
     let mut link = Link::root(keccak256(nodes.last().unwrap()));
-    let nodes = Nodes::decode(nodes.into_iter().map(Bytes::from));
-    let walk = Walk { nodes: &nodes, trie: TrieId::Accounts };
-    let key = Nibbles::unpack(B256::repeat_byte(0x5a));
-    assert_eq!(walk.get(&link, &key).unwrap(), Some(&[1; 32][..]));
-    assert!(walk.remove(&mut link, &key, 0).unwrap());
-    assert_eq!(walk.get(&link, &key).unwrap(), None);
-    link.hash(&mut Vec::new());
+    let source = Source::Witness(Nodes::decode(nodes.into_iter().map(Bytes::from)));
+    let key = B256::repeat_byte(0x5a);
+    assert_eq!(get(&source, &link, &key).unwrap(), Some(vec![1; 32]));
+    assert!(apply(&source, &mut link, &[(key, None)]).unwrap());
+    assert_eq!(get(&source, &link, &key).unwrap(), None);
+    link.hash(0);
 }
