@@ -35,6 +35,7 @@ mod blob;
 mod body;
 mod difficulty;
 mod fee;
+mod fork_choice;
 mod fork_config;
 mod genesis;
 mod header;
@@ -50,6 +51,7 @@ pub use alloy_eips::{
 pub use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 pub use blob::{BlobCounts, BlobSchedule};
 pub use body::{BodyError, MAX_BLOCK_RLP_LEN};
+pub use fork_choice::Tip;
 pub use fork_config::{ForkConfig, ForkConfigs};
 pub use genesis::{Genesis, GenesisAccount, GenesisError, MemberPath, MemberProblem};
 pub use header::{HeaderError, HeaderField};

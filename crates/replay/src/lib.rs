@@ -48,9 +48,9 @@ pub use input::{BlockInput, Ommers, PreconditionError};
 pub use origin::{JsonPath, Origin};
 pub use parent::{CompleteState, ParentState, ParentStateError, WitnessState};
 pub use read::{Input, Inputs, decode_document};
-pub use roots::TransactionRoots;
+pub use roots::{TransactionRoots, receipts_with};
 pub use runner::{
     BlockOutcome, BlockReport, CaseFailure, CaseReport, ExecutionError, Rejection, Verdict,
     run_chain_test,
 };
-pub use verify::{Proof, ProofLevel, ProofLimit, VerifyError, verify};
+pub use verify::{Proof, ProofLevel, ProofLimit, VerifyError, verify, verify_output};

@@ -36,7 +36,7 @@ impl TransactionRoots {
     /// As [`roots`](Self::roots).
     pub fn receipts_root(&self, receipts: &[Receipt]) -> Result<B256, TrieError> {
         let roots = self.roots().map_err(Clone::clone)?;
-        Ok(receipts_root_with(receipts, roots))
+        Ok(calculate_receipt_root(&receipts_with(receipts, roots)))
     }
 }
 
@@ -55,11 +55,10 @@ impl CommitObserver for TransactionRoots {
     }
 }
 
-/// The root of `receipts`, each with the state root after its transaction.
-pub(crate) fn receipts_root_with(receipts: &[Receipt], roots: &[B256]) -> B256 {
+/// `receipts` as they were before Byzantium: each with the state root after its transaction.
+pub fn receipts_with(receipts: &[Receipt], roots: &[B256]) -> Vec<Receipt> {
     let receipts = receipts.iter().zip(roots);
-    let receipts: Vec<_> = receipts.map(|(receipt, root)| with_root(receipt, *root)).collect();
-    calculate_receipt_root(&receipts)
+    receipts.map(|(receipt, root)| with_root(receipt, *root)).collect()
 }
 
 /// The receipt as it was before Byzantium: with the state root where the status is today.

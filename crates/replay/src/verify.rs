@@ -15,7 +15,7 @@ use warpline_chain::{ChainSpec, EthereumHardforks};
 use warpline_primitives::{BlockOutput, RecoveredBlock};
 use warpline_trie::{StateTrie, TrieError};
 
-use crate::{ParentState, TransactionRoots, roots::receipts_root_with};
+use crate::{ParentState, TransactionRoots, roots::receipts_with};
 
 /// How far an output is proven to be what the header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,6 +184,23 @@ pub(crate) fn verify_and_advance(
     })
 }
 
+/// Compares `output` with all that the header of `block` says of it but the state root: gas, bloom,
+/// blob gas, requests, access list and receipts. `roots` are the state roots after each transaction,
+/// which receipts carry before Byzantium; nobody looks at them from there on. For whoever keeps a
+/// state of another kind than a [`ParentState`].
+///
+/// # Errors
+/// The first thing in which `output` is not what the header says.
+pub fn verify_output(
+    block: &RecoveredBlock,
+    chain: &ChainSpec,
+    output: &BlockOutput,
+    roots: &[B256],
+) -> Result<(), VerifyError> {
+    check_totals(block, chain, output)?;
+    check_receipts_root(block, chain, output, roots)
+}
+
 /// What follows from the output alone.
 fn check_totals(
     block: &RecoveredBlock,
@@ -247,27 +264,36 @@ fn check_receipts(
     output: &BlockOutput,
     roots: Option<&TransactionRoots>,
 ) -> Result<Option<ProofLimit>, VerifyError> {
+    let roots = match roots.map(TransactionRoots::roots) {
+        _ if chain.is_byzantium_active_at_block(block.header.number) => &[],
+        Some(Ok(roots)) => roots,
+        Some(Err(error)) => return Ok(Some(ProofLimit::Trie(error.clone()))),
+        None if output.receipts.is_empty() => &[],
+        None if parent.trie().is_none() => return Ok(Some(ProofLimit::NoTrie)),
+        None => return Ok(Some(ProofLimit::NoTransactionRoots)),
+    };
+    check_receipts_root(block, chain, output, roots)?;
+    Ok(None)
+}
+
+/// Checks the receipts root, given the state roots that the receipts carry before Byzantium.
+fn check_receipts_root(
+    block: &RecoveredBlock,
+    chain: &ChainSpec,
+    output: &BlockOutput,
+    roots: &[B256],
+) -> Result<(), VerifyError> {
     let found = if chain.is_byzantium_active_at_block(block.header.number) {
         calculate_receipt_root(&output.receipts)
     } else {
-        let roots = match roots.map(TransactionRoots::roots) {
-            Some(Ok(roots)) => roots,
-            Some(Err(error)) => return Ok(Some(ProofLimit::Trie(error.clone()))),
-            None if output.receipts.is_empty() => &[],
-            None if parent.trie().is_none() => return Ok(Some(ProofLimit::NoTrie)),
-            None => return Ok(Some(ProofLimit::NoTransactionRoots)),
-        };
         let (expected, found) = (output.receipts.len(), roots.len());
         if expected != found {
             return Err(VerifyError::ReceiptCount { expected, found });
         }
-        receipts_root_with(&output.receipts, roots)
+        calculate_receipt_root(&receipts_with(&output.receipts, roots))
     };
     let expected = block.header.receipts_root;
-    if expected != found {
-        return Err(VerifyError::ReceiptsRoot { expected, found });
-    }
-    Ok(None)
+    if expected == found { Ok(()) } else { Err(VerifyError::ReceiptsRoot { expected, found }) }
 }
 
 /// Checks the state root and returns the trie of the post-state, or says why there is none.

@@ -1,13 +1,12 @@
 //! The blocks accepted so far, on all branches, each with the state after it.
 //!
-//! The canonical head is the block with the most total difficulty, the first of equals, as long
-//! as there is proof of work; after the merge it is the last block accepted, as a consensus
-//! client would have it.
+//! Which of them is the canonical head is for [`Tip`] to say.
 
 use std::{borrow::Cow, mem, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::{B256, U256, map::B256Map};
+use warpline_chain::Tip;
 use warpline_primitives::RecoveredBlock;
 
 use super::{Candidate, CaseFailure, Rejection};
@@ -28,8 +27,7 @@ pub(super) struct Node {
     /// The state after it. Gone once the last block that builds on it has taken it over.
     pub(super) state: CompleteState,
     ommers: Vec<B256>,
-    total_difficulty: U256,
-    merged: bool,
+    tip: Tip,
 }
 
 pub(super) struct BlockTree<'a> {
@@ -54,9 +52,11 @@ impl<'a> BlockTree<'a> {
         for block in arrivals.iter().flatten() {
             *awaited.entry(block.header.parent_hash).or_default() += 1;
         }
-        let total_difficulty = header.difficulty;
-        let merged = test.chain.is_merged(header.number);
-        let genesis = Node { header, hash, state, ommers: Vec::new(), total_difficulty, merged };
+        let tip = Tip {
+            total_difficulty: header.difficulty,
+            is_merged: test.chain.is_merged(header.number),
+        };
+        let genesis = Node { header, hash, state, ommers: Vec::new(), tip };
         Ok(Self { test, nodes: [(hash, genesis)].into_iter().collect(), awaited, head: hash })
     }
 
@@ -81,7 +81,7 @@ impl<'a> BlockTree<'a> {
             return Err(Rejection::UnknownParent { parent: parent_hash });
         };
         let chain =
-            match self.test.chain.for_child_of(parent.header.number, parent.total_difficulty) {
+            match self.test.chain.for_child_of(parent.header.number, parent.tip.total_difficulty) {
                 Cow::Borrowed(_) => self.test.chain.clone(),
                 Cow::Owned(chain) => Arc::new(chain),
             };
@@ -138,17 +138,18 @@ impl<'a> BlockTree<'a> {
         let RecoveredBlock { header, hash, ommers, .. } = block;
         state.advance(&output.state, trie, header.number, hash);
         let parent = self.nodes.get(&header.parent_hash);
-        let before = parent.map_or(U256::ZERO, |parent| parent.total_difficulty);
+        let before = parent.map_or(U256::ZERO, |parent| parent.tip.total_difficulty);
         let node = Node {
             hash,
             state,
             ommers: ommers.iter().map(Header::hash_slow).collect(),
-            total_difficulty: before.saturating_add(header.difficulty),
-            merged: chain.is_merged(header.number),
+            tip: Tip {
+                total_difficulty: before.saturating_add(header.difficulty),
+                is_merged: chain.is_merged(header.number),
+            },
             header,
         };
-        let head = self.head();
-        if node.merged || (!head.merged && node.total_difficulty > head.total_difficulty) {
+        if node.tip.replaces(self.head().tip) {
             self.head = hash;
         }
         self.nodes.insert(hash, node);
