@@ -59,6 +59,11 @@ impl MemoryState {
         self.accounts.iter().map(|(address, account)| (address, account, self.storage.get(address)))
     }
 
+    /// All code, by its hash.
+    pub const fn codes(&self) -> &B256Map<Bytes> {
+        &self.codes
+    }
+
     /// Applies the changes of a block, so that the state becomes the block's post-state.
     #[expect(clippy::iter_over_hash_type, reason = "each entry is applied on its own")]
     pub fn apply(&mut self, diff: &StateDiff) {
