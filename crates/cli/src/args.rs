@@ -9,7 +9,10 @@ use warpline_fuzz::Rules;
 use warpline_testkit::MAX_OUTSTANDING;
 use warpline_workloads::Workload;
 
-use crate::analyze::AnalyzeCommand;
+use crate::{
+    analyze::AnalyzeCommand,
+    chain::{db::DbCommand, export::ExportArgs, import::ImportArgs, init::InitArgs},
+};
 
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
 #[derive(Debug, Parser)]
@@ -33,6 +36,21 @@ pub(crate) enum Command {
     /// Explain what parallel execution saves, and what stands in its way, as a page.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Make a database that begins with a chain's genesis block.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
+    /// Execute the blocks of chain files in parallel and add them to the database.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
+    /// Write the chain in the database to a file that can be imported.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Look into a database: check it, say how large it is, write out what it holds.
+    Db {
+        /// What to do.
+        #[command(subcommand)]
+        command: DbCommand,
+    },
     /// Execute random blocks in every way there is, and keep those on which two ways differ.
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(FuzzArgs),
@@ -95,6 +113,23 @@ Beside the page go the figures: NAME.json, NAME-blocks.csv and NAME-conflicts.cs
 
 Exit status: 0 all blocks reported, 1 a mismatch or a failed block, 2 unusable input or arguments.";
 
+const INIT_EXAMPLES: &str = "Examples:
+  warpline init                                       Ethereum mainnet, in the usual folder
+  warpline init --chain genesis.json --datadir data   a chain of one's own";
+
+const IMPORT_EXAMPLES: &str = "Examples:
+  warpline import chain.rlp --datadir data            what geth or `warpline export` exported
+  warpline import chain.rlp.gz --prune.blocks 1000    keeping the last thousand states
+
+An import that was interrupted goes on where it was when it is started again.
+
+Exit status: 0 all blocks imported, 1 a block was refused or a file cannot be read on, 2 unusable
+arguments or database.";
+
+const EXPORT_EXAMPLES: &str = "Examples:
+  warpline export chain.rlp.gz                        all blocks but the genesis block
+  warpline export - --first 100 --last 199 > part.rlp some of them";
+
 const FUZZ_EXAMPLES: &str = "Examples:
   warpline fuzz                                   a minute of blocks of all forks
   warpline fuzz --seconds 3600 --out findings     an hour, reproducers to a folder
@@ -152,6 +187,10 @@ pub(crate) struct ConformanceArgs {
     /// next.
     #[arg(long, value_name = "SEED")]
     pub(crate) shuffle: Option<u64>,
+    /// Import the blocks of each case into a database as well, held in memory, and expect the same of
+    /// each.
+    #[arg(long)]
+    pub(crate) database: bool,
     /// Cases that are known to fail, instead of those that the program knows of. One a line: `file
     /// | network | case | reason`, the first three with `*` for any text.
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@
 //! The parallel path is forced, however small a block is. Cases run one after the other on one
 //! engine; files are read and decoded ahead on a thread of their own.
 
+mod database;
 mod order;
 mod report;
 mod skips;
@@ -166,6 +167,11 @@ impl<'a> Session<'a> {
             identical &= comparison.identical == Some(true);
             comparison.result
         });
+        let stored = if self.args.database {
+            database::compare(test, &report, &self.engine)
+        } else {
+            Ok(())
+        };
         self.progress.inc(1);
 
         let blocks = report.blocks_run();
@@ -179,6 +185,9 @@ impl<'a> Session<'a> {
             if identical {
                 ending = Ending::Skipped(reason);
             }
+        }
+        if let Err(difference) = stored {
+            ending = Ending::Failed(difference.to_string());
         }
         if let Ending::Failed(reason) = &ending {
             self.print(failed_case(&report.origin, &network, reason))?;

@@ -3,6 +3,7 @@
 mod analyze;
 mod args;
 mod bench;
+mod chain;
 mod compare;
 mod conformance;
 mod fuzz;
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Init(args) => chain::init::run(&args),
+        Command::Import(args) => chain::import::run(&args),
+        Command::Export(args) => chain::export::run(&args),
+        Command::Db { command } => chain::db::run(&command),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Analyze { command } => analyze::run(&command),
         Command::Completions { shell } => print_completions(shell),

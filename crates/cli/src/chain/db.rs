@@ -1,0 +1,131 @@
+//! `warpline db`: looking into a database.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::PathBuf,
+};
+
+use alloy_primitives::hex;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::DatadirArgs;
+use crate::{
+    FAILURE, SUCCESS,
+    table::{BAD, GOOD, Printer, STRONG, Styled},
+};
+
+/// What to do with a database.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Look through everything for what does not fit together: sums of pages, links of blocks, roots,
+    /// indices, history.
+    Check(DatadirArgs),
+    /// Say how large each table is.
+    Stats(DatadirArgs),
+    /// Write the entries of tables, one JSON object a line: to compare databases, and to look inside.
+    Export(DbExportArgs),
+}
+
+/// The arguments of `db export`.
+#[derive(Args, Debug)]
+pub(crate) struct DbExportArgs {
+    /// The tables. Without any: all.
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    #[command(flatten)]
+    datadir: DatadirArgs,
+    /// Where the lines go. Default: standard output.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the command and returns the exit status.
+pub(crate) fn run(command: &DbCommand) -> anyhow::Result<u8> {
+    match command {
+        DbCommand::Check(args) => check(args),
+        DbCommand::Stats(args) => stats(args),
+        DbCommand::Export(args) => export(args),
+    }
+}
+
+fn check(args: &DatadirArgs) -> anyhow::Result<u8> {
+    let printer = Printer::new(true);
+    let database = args.open_checked()?;
+    let checked = database.check(|part| {
+        // Whoever does not read it is not hindered.
+        let _ = printer.line(format_args!("checking {part}"));
+    });
+    match checked {
+        Ok(report) => {
+            printer.line(format_args!(
+                "{}: {} blocks with {} transactions, {} accounts, {} slots, {} nodes, {} versions",
+                Styled(GOOD, "all in order"),
+                report.blocks,
+                report.transactions,
+                report.accounts,
+                report.slots,
+                report.nodes,
+                report.versions,
+            ))?;
+            Ok(SUCCESS)
+        }
+        Err(error) => {
+            printer.line(format_args!("{}: {error}", Styled(BAD, "damaged")))?;
+            Ok(FAILURE)
+        }
+    }
+}
+
+fn stats(args: &DatadirArgs) -> anyhow::Result<u8> {
+    let database = args.open()?;
+    let view = database.view()?;
+    let printer = Printer::new(true);
+    let head = view.head();
+    printer.line(format_args!(
+        "{}: blocks 0 to {}, states from {} on, head {}",
+        database.path().display(),
+        head.header.number,
+        view.earliest_state(),
+        head.hash
+    ))?;
+    let titles = format!("{:<16} {:>12} {:>14} {:>14}", "table", "entries", "bytes", "in the file");
+    printer.line(Styled(STRONG, titles))?;
+    for table in view.table_sizes()? {
+        printer.line(format_args!(
+            "{:<16} {:>12} {:>14} {:>14}",
+            table.name, table.entries, table.stored_bytes, table.file_bytes
+        ))?;
+    }
+    Ok(SUCCESS)
+}
+
+fn export(args: &DbExportArgs) -> anyhow::Result<u8> {
+    let database = args.datadir.open()?;
+    let view = database.view()?;
+    let known = view.table_names();
+    for table in &args.tables {
+        anyhow::ensure!(
+            known.contains(&table.as_str()),
+            "there is no table {table:?}; there are {}",
+            known.join(", ")
+        );
+    }
+    let mut output: Box<dyn Write> = match &args.out {
+        Some(path) => {
+            let file = File::create(path).with_context(|| path.display().to_string())?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(BufWriter::new(std::io::stdout().lock())),
+    };
+    let mut written = Ok(());
+    view.visit_entries(&args.tables, &mut |table, key, value| {
+        if written.is_ok() {
+            let (key, value) = (hex::encode_prefixed(key), hex::encode_prefixed(value));
+            written = writeln!(output, r#"{{"table":"{table}","key":"{key}","value":"{value}"}}"#);
+        }
+    })?;
+    written.and_then(|()| output.flush())?;
+    Ok(SUCCESS)
+}

@@ -1,0 +1,64 @@
+//! `warpline export`: the chain of a database as a file that `import` reads.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use warpline_node::encode_block;
+use warpline_replay::ChainFileWriter;
+
+use super::DatadirArgs;
+use crate::{SUCCESS, table::Printer};
+
+/// The arguments of `export`.
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// Where the blocks go; compressed if it ends in `.gz`, to standard output if it is `-`.
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+    #[command(flatten)]
+    datadir: DatadirArgs,
+    /// The first block.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    first: u64,
+    /// The last block. Default: the newest.
+    #[arg(long, value_name = "N")]
+    last: Option<u64>,
+}
+
+/// Runs the command and returns the exit status.
+pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
+    let database = args.datadir.open()?;
+    let view = database.view()?;
+    let head = view.head().header.number;
+    let last = args.last.unwrap_or(head);
+    anyhow::ensure!(last <= head, "there is no block {last}: the newest is block {head}");
+    anyhow::ensure!(
+        args.first <= last || args.first == head + 1,
+        "there are no blocks from {} to {last}",
+        args.first
+    );
+    let to_stdout = args.file.as_os_str() == "-";
+    let named = || args.file.display().to_string();
+    let output: Box<dyn std::io::Write> = if to_stdout {
+        Box::new(std::io::stdout().lock())
+    } else {
+        Box::new(BufWriter::new(File::create(&args.file).with_context(named)?))
+    };
+    let is_compressed = args.file.extension().is_some_and(|extension| extension == "gz");
+    let mut writer =
+        if is_compressed { ChainFileWriter::gzip(output) } else { ChainFileWriter::plain(output) };
+    let mut blocks = 0_u64;
+    for number in args.first..=last {
+        let block = view.block(number)?.with_context(|| format!("block {number} is missing"))?;
+        writer.append(&encode_block(&block)).with_context(named)?;
+        blocks += 1;
+    }
+    writer.finish().with_context(named)?.flush().with_context(named)?;
+    Printer::new(!to_stdout).line(format_args!("{blocks} blocks exported to {}", named()))?;
+    Ok(SUCCESS)
+}

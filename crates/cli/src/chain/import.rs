@@ -1,0 +1,129 @@
+//! `warpline import`: chain files into the database.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use warpline_node::{Chain, ChainOptions, ImportFileError, ImportProgress, import_file};
+use warpline_replay::ChainFile;
+
+use super::DatadirArgs;
+use crate::{
+    FAILURE, SUCCESS,
+    args::{ConditionArgs, EngineArgs},
+    table::{BAD, Printer, Styled},
+};
+
+/// The arguments of `import`.
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// Files of blocks, as geth's `export` writes them, compressed or not; `-` for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    datadir: DatadirArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// Keep the states of this many blocks before the newest. Default: of all.
+    #[arg(long = "prune.blocks", value_name = "N")]
+    prune_blocks: Option<u64>,
+    /// Wait for the disk after this many blocks, and in the end. A crash loses what came since.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    durable_every: u64,
+}
+
+/// Runs the command and returns the exit status.
+pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
+    let options = ChainOptions {
+        durable_every: args.durable_every,
+        keep_states: args.prune_blocks,
+        ..ChainOptions::default()
+    };
+    let engine = args.engine.config(ConditionArgs::default());
+    let directory = args.datadir.directory()?;
+    let mut chain = Chain::open(&directory, args.datadir.options(), engine, options)?;
+    let printer = Printer::new(true);
+    for path in &args.files {
+        let file = open(path).with_context(|| path.display().to_string())?;
+        let start = Instant::now();
+        let bar = progress_bar()?;
+        let mut done = ImportProgress::default();
+        let imported = import_file(&mut chain, file, |progress| {
+            done = *progress;
+            show(&bar, progress, start.elapsed());
+            true
+        });
+        bar.finish_and_clear();
+        printer.line(summary(path, &done, start.elapsed()))?;
+        if let Err(error) = imported {
+            return stopped(&printer, path, &chain, error);
+        }
+    }
+    let head = chain.head();
+    printer.line(format_args!("head: block {} {}", head.header.number, head.hash))?;
+    Ok(SUCCESS)
+}
+
+fn open(path: &Path) -> anyhow::Result<ChainFile> {
+    if path == Path::new("-") {
+        return Ok(ChainFile::from_reader(std::io::stdin())?);
+    }
+    Ok(ChainFile::open(path)?)
+}
+
+/// Says why an import ended early, and where the chain is now.
+fn stopped(
+    printer: &Printer,
+    path: &Path,
+    chain: &Chain,
+    error: ImportFileError,
+) -> anyhow::Result<u8> {
+    match error {
+        ImportFileError::Storage(error) => Err(error.into()),
+        error => {
+            let head = chain.head();
+            printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), path.display()))?;
+            printer.line(format_args!("head: block {} {}", head.header.number, head.hash))?;
+            Ok(FAILURE)
+        }
+    }
+}
+
+/// indicatif draws on standard error, and only if that is a terminal.
+fn progress_bar() -> anyhow::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")?;
+    Ok(ProgressBar::new_spinner().with_style(style))
+}
+
+fn show(bar: &ProgressBar, progress: &ImportProgress, elapsed: Duration) {
+    bar.set_message(format!(
+        "block {}, {} new, {:.1} Mgas/s, {:.1} MiB read",
+        progress.number,
+        progress.imported,
+        rate(progress.gas, elapsed) / 1e6,
+        rate(progress.offset, Duration::from_secs(1)) / f64::from(1 << 20),
+    ));
+    bar.tick();
+}
+
+fn summary(path: &Path, done: &ImportProgress, elapsed: Duration) -> String {
+    format!(
+        "{}: {} blocks imported, {} known already; {} transactions, {:.1} Mgas in {:.2} s ({:.1} Mgas/s)",
+        path.display(),
+        done.imported,
+        done.known,
+        done.transactions,
+        rate(done.gas, Duration::from_secs(1)) / 1e6,
+        elapsed.as_secs_f64(),
+        rate(done.gas, elapsed) / 1e6,
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for display")]
+fn rate(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64().max(1e-9)
+}

@@ -1,0 +1,245 @@
+//! The chain as a node keeps it: blocks come in, and those that keep all rules move the head.
+//!
+//! ```text
+//!                 ┌─ known already
+//! block ─▶ parent ┼─ the head ──────▶ rules ─▶ execute ─▶ roots ─▶ append ─▶ head
+//!                 ├─ before the head ▶ rules ─▶ execute ─▶ roots ─▶ kept beside the chain
+//!                 ├─ beside the chain ▶      (as above)                │ better than the head
+//!                 └─ nobody knows                                      ▼
+//!                                              take back to the fork, append the branch ─▶ head
+//! ```
+//!
+//! A block that breaks a rule is refused with the rule, and nothing changes. What is written, is
+//! written in one transaction: a reader sees the chain before or after a block, never between.
+
+mod branch;
+mod execute;
+mod open;
+
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use warpline_chain::{ChainSpec, Tip};
+use warpline_engine::{Engine, Ethereum};
+use warpline_primitives::RecoveredBlock;
+use warpline_replay::Rejection;
+use warpline_storage::{Database, Durability, StorageError, StoredHeader, View};
+use warpline_trie::StateTrie;
+
+pub use open::{ChainSource, OpenError};
+
+use self::{
+    branch::{Branches, Member},
+    execute::Executed,
+};
+
+/// A chain in a database, and the engine that executes what comes in.
+///
+/// Only one exists for a database; whoever reads takes [views](Database::view).
+#[derive(Debug)]
+pub struct Chain {
+    database: Database,
+    spec: Arc<ChainSpec>,
+    engine: Engine<Ethereum>,
+    options: ChainOptions,
+    view: Arc<View>,
+    /// The trie of the head's state. What of it was read stays in memory.
+    trie: StateTrie,
+    branches: Branches,
+    /// How many blocks were appended since the last durable commit.
+    deferred: u64,
+}
+
+/// How a [`Chain`] writes.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainOptions {
+    /// After how many blocks the disk is waited for. What was appended since is lost when the power
+    /// fails, and the chain is then as it was before it.
+    pub durable_every: u64,
+    /// How many blocks before the head keep their state; `None` for all.
+    pub keep_states: Option<u64>,
+    /// About how many nodes of tries stay in memory between blocks.
+    pub cached_nodes: usize,
+}
+
+impl Default for ChainOptions {
+    fn default() -> Self {
+        Self { durable_every: 1, keep_states: None, cached_nodes: 1 << 20 }
+    }
+}
+
+/// What became of a block that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// It was there already.
+    Known,
+    /// It is the head now, and its parent was before.
+    Extended,
+    /// It is valid, and stands beside the chain.
+    Beside,
+    /// It is the head now, and blocks up to its common ancestor with the old head were taken back.
+    Reorganised {
+        /// The newest block that both have.
+        ancestor: u64,
+        /// How many blocks were taken back.
+        removed: u64,
+    },
+}
+
+/// Why a block was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It breaks a rule, or its parent is not known. Nothing has changed.
+    #[error("block refused: {0}")]
+    Rejected(#[from] Rejection),
+    /// The database failed. Nothing is known about the block.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The engine failed. Nothing is known about the block.
+    #[error("the block could not be executed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A block to come, with the length of its encoding in bytes, where that is known.
+#[derive(Clone, Debug)]
+pub struct IncomingBlock {
+    /// The block.
+    pub block: RecoveredBlock,
+    /// The length of its RLP.
+    pub encoded_len: Option<usize>,
+}
+
+impl Chain {
+    /// The database.
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The rules of the chain. Where a total difficulty ends proof of work, those of a block depend on
+    /// its parent: [`ChainSpec::for_child_of`].
+    pub const fn spec(&self) -> &Arc<ChainSpec> {
+        &self.spec
+    }
+
+    /// The engine.
+    pub const fn engine(&self) -> &Engine<Ethereum> {
+        &self.engine
+    }
+
+    /// The newest block.
+    pub fn head(&self) -> &StoredHeader {
+        self.view.head()
+    }
+
+    /// Takes in a block.
+    ///
+    /// # Errors
+    /// [`ImportError::Rejected`] with the first rule that it breaks; the other errors say nothing about
+    /// the block. After any of them the chain is as before.
+    pub fn import(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
+        let hash = incoming.block.hash;
+        if self.view.number(hash)?.is_some() || self.branches.contains(hash) {
+            return Ok(Imported::Known);
+        }
+        if incoming.block.header.parent_hash == self.head().hash {
+            return self.extend(incoming);
+        }
+        let tip = self.add_beside(incoming)?;
+        if tip.replaces(self.tip()) { self.reorganise(hash) } else { Ok(Imported::Beside) }
+    }
+
+    /// Waits until everything that was imported is on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<(), StorageError> {
+        if self.deferred > 0 {
+            self.database.writer()?.commit(Durability::Durable)?;
+            self.deferred = 0;
+        }
+        Ok(())
+    }
+
+    fn tip(&self) -> Tip {
+        self.tip_of(self.view.head())
+    }
+
+    fn tip_of(&self, stored: &StoredHeader) -> Tip {
+        let header = &stored.header;
+        let before = stored.total_difficulty.saturating_sub(header.difficulty);
+        let rules = self.spec.for_child_of(header.number.saturating_sub(1), before);
+        // A genesis block is nobody's child: it is merged where the chain begins merged.
+        let rules = if header.number == 0 { self.spec.as_ref() } else { rules.as_ref() };
+        Tip { total_difficulty: stored.total_difficulty, is_merged: rules.is_merged(header.number) }
+    }
+
+    fn extend(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
+        let parent = self.view.head().clone();
+        let state = self.view.state();
+        let executed = self.execute(&incoming, &parent, &state, self.trie.clone())?;
+        let mut writer = self.database.writer()?;
+        writer.append(&executed.stored(&incoming.block))?;
+        self.prune(&mut writer, incoming.block.number())?;
+        self.deferred += 1;
+        let durable = self.deferred >= self.options.durable_every;
+        writer.commit(if durable { Durability::Durable } else { Durability::Deferred })?;
+        if durable {
+            self.deferred = 0;
+        }
+        self.advance(Some(executed.trie))?;
+        Ok(Imported::Extended)
+    }
+
+    /// Forgets states that are too old, a few at a time.
+    fn prune(&self, writer: &mut warpline_storage::Writer, head: u64) -> Result<(), StorageError> {
+        /// More than one, so that a database with more than is wanted comes to have less.
+        const MOST: u64 = 4;
+        let Some(keep) = self.options.keep_states else { return Ok(()) };
+        writer.prune(head.saturating_sub(keep), MOST).map(drop)
+    }
+
+    /// Makes the newest block of the database the head, with the trie of its state where it is known.
+    fn advance(&mut self, trie: Option<StateTrie>) -> Result<(), StorageError> {
+        self.view = self.database.view()?;
+        let state = self.view.state();
+        self.trie = match trie {
+            Some(mut trie) => {
+                trie.set_source(Arc::new(state));
+                trie.shrink(self.options.cached_nodes);
+                trie
+            }
+            None => state.trie(),
+        };
+        self.branches.forget_before(self.view.head().header.number);
+        Ok(())
+    }
+
+    /// Takes back to where the branch of block `hash` begins, and appends the branch.
+    fn reorganise(&mut self, hash: B256) -> Result<Imported, ImportError> {
+        let (ancestor, path) = self.branches.path_to(hash);
+        let head = self.head().header.number;
+        let mut removed = Vec::new();
+        for number in ancestor + 1..=head {
+            let total_difficulty = self.view.total_difficulty(number)?.unwrap_or_default();
+            let block = self.view.block(number)?;
+            removed.extend(block.map(|block| Member {
+                incoming: IncomingBlock { block, encoded_len: None },
+                total_difficulty,
+                executed: None,
+            }));
+        }
+        let mut writer = self.database.writer()?;
+        writer.revert_to(ancestor)?;
+        for member in &path {
+            // All members were executed when they arrived, or by `execute_branch` since.
+            if let Some(executed) = &member.executed {
+                writer.append(&executed.stored(&member.incoming.block))?;
+            }
+        }
+        writer.commit(Durability::Durable)?;
+        self.deferred = 0;
+        self.branches.swap(hash, &path, removed);
+        self.advance(None)?;
+        Ok(Imported::Reorganised { ancestor, removed: head - ancestor })
+    }
+}

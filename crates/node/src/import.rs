@@ -1,0 +1,197 @@
+//! Chain files into a chain: decoded on one thread, executed on the others.
+//!
+//! A file may be imported again after it was interrupted anywhere: blocks that are there already are
+//! told by their hash, without recovering senders, and passed over.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
+
+use alloy_consensus::{Block, BlockBody, Header};
+use alloy_primitives::{B256, keccak256};
+use alloy_rlp::Decodable;
+use warpline_chain::ChainSpec;
+use warpline_primitives::RecoveredBlock;
+use warpline_replay::{
+    BlockDecodeError, ChainFile, ChainFileError, RawBlock, Rejection, decode_block,
+};
+use warpline_storage::{StorageError, View};
+
+use crate::{Chain, ImportError, Imported, IncomingBlock};
+
+/// How many decoded blocks may wait for the engine.
+const DECODED_AHEAD: usize = 32;
+
+/// How far an import has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// Blocks that came into the database.
+    pub imported: u64,
+    /// Blocks that were there already.
+    pub known: u64,
+    /// Transactions in the blocks that came in.
+    pub transactions: u64,
+    /// Gas they used.
+    pub gas: u64,
+    /// The number of the block looked at last.
+    pub number: u64,
+    /// Where it ends in the file, in bytes after decompression.
+    pub offset: u64,
+}
+
+/// Why an import ended before its file.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportFileError {
+    /// The file cannot be read on.
+    #[error(transparent)]
+    File(#[from] ChainFileError),
+    /// A block was not imported; all before it were.
+    #[error("block {} at byte {offset}: {source}", Named(*.number))]
+    Block {
+        /// Its number, where it decodes so far.
+        number: Option<u64>,
+        /// Where it begins in the file.
+        offset: u64,
+        /// Why.
+        source: Box<ImportError>,
+    },
+    /// The file begins with the genesis block of another chain.
+    #[error("the file is of another chain: its genesis block is {found}, this chain's {expected}")]
+    OtherChain {
+        /// The chain's.
+        expected: B256,
+        /// The file's.
+        found: B256,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A number, or that there is none.
+struct Named(Option<u64>);
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("without a number"),
+        }
+    }
+}
+
+/// A block on its way from the file to the engine.
+struct Decoded {
+    number: Option<u64>,
+    offset: u64,
+    end: u64,
+    block: Result<Option<IncomingBlock>, BlockDecodeError>,
+}
+
+/// Imports the blocks of `file` in order. `progress` sees how far it is after each block and says
+/// whether to go on. In the end everything imported is on the disk.
+///
+/// # Errors
+/// [`ImportFileError::Block`] at the first block that is not imported, and where the file cannot be read.
+/// What came before is imported, and on the disk.
+pub fn import_file(
+    chain: &mut Chain,
+    file: ChainFile,
+    mut progress: impl FnMut(&ImportProgress) -> bool,
+) -> Result<ImportProgress, ImportFileError> {
+    let (sender, blocks) = sync_channel(DECODED_AHEAD);
+    let (view, spec) = (chain.database().view()?, Arc::clone(chain.spec()));
+    let reader = thread::Builder::new().name("decode".into());
+    let result = thread::scope(|scope| {
+        let decode = move || {
+            for raw in file {
+                let decoded = raw.map(|raw| decode(&raw, &spec, &view));
+                let failed = decoded.is_err();
+                if sender.send(decoded).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        match reader.spawn_scoped(scope, decode) {
+            Ok(_) => import_all(chain, &blocks, &mut progress),
+            Err(source) => Err(ChainFileError::Unreadable { offset: 0, source }.into()),
+        }
+    });
+    chain.flush()?;
+    result
+}
+
+/// Decodes a block, unless the chain had it when the import began.
+fn decode(raw: &RawBlock, spec: &ChainSpec, view: &View) -> Decoded {
+    let header = header_of(&raw.rlp);
+    let number = header.as_ref().ok().map(|(number, _)| *number);
+    let block = header.map_err(BlockDecodeError::from).and_then(|(_, hash)| {
+        if view.number(hash).is_ok_and(|number| number.is_some()) {
+            return Ok(None);
+        }
+        let block = decode_block(&raw.rlp, spec)?;
+        Ok(Some(IncomingBlock { block, encoded_len: Some(raw.rlp.len()) }))
+    });
+    Decoded { number, offset: raw.offset, end: raw.end(), block }
+}
+
+/// Number and hash of an encoded block.
+fn header_of(rlp: &[u8]) -> alloy_rlp::Result<(u64, B256)> {
+    let block = alloy_rlp::Header::decode_bytes(&mut &*rlp, true)?;
+    let mut rest = block;
+    let header = Header::decode(&mut rest)?;
+    Ok((header.number, keccak256(&block[..block.len() - rest.len()])))
+}
+
+/// The RLP of a block.
+pub fn encode_block(block: &RecoveredBlock) -> Vec<u8> {
+    let body = BlockBody {
+        transactions: block.transactions.iter().map(|tx| tx.inner().clone()).collect(),
+        ommers: block.ommers.clone(),
+        withdrawals: block.withdrawals.clone(),
+    };
+    alloy_rlp::encode(Block { header: block.header.clone(), body })
+}
+
+fn import_all(
+    chain: &mut Chain,
+    blocks: &Receiver<Result<Decoded, ChainFileError>>,
+    progress: &mut dyn FnMut(&ImportProgress) -> bool,
+) -> Result<ImportProgress, ImportFileError> {
+    let mut done = ImportProgress::default();
+    for decoded in blocks {
+        let Decoded { number, offset, end, block } = decoded?;
+        let failed = |error| ImportFileError::Block { number, offset, source: Box::new(error) };
+        let block = block.map_err(|error| failed(Rejection::Decode(error).into()))?;
+        match block {
+            None => done.known += 1,
+            Some(incoming) if incoming.block.number() == 0 => {
+                let found = incoming.block.hash;
+                let expected = chain.database().view()?.hash(0)?.unwrap_or_default();
+                return Err(ImportFileError::OtherChain { expected, found });
+            }
+            Some(incoming) => {
+                let transactions = incoming.block.transactions.len() as u64;
+                let gas = incoming.block.header.gas_used;
+                match chain.import(incoming).map_err(failed)? {
+                    Imported::Known => done.known += 1,
+                    _ => {
+                        done.imported += 1;
+                        done.transactions += transactions;
+                        done.gas += gas;
+                    }
+                }
+            }
+        }
+        done.number = number.unwrap_or(done.number);
+        done.offset = end;
+        if !progress(&done) {
+            break;
+        }
+    }
+    Ok(done)
+}
