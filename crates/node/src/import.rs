@@ -117,7 +117,7 @@ pub fn import_file(
             }
         };
         match reader.spawn_scoped(scope, decode) {
-            Ok(_) => import_all(chain, &blocks, &mut progress),
+            Ok(_) => import_all(chain, blocks, &mut progress),
             Err(source) => Err(ChainFileError::Unreadable { offset: 0, source }.into()),
         }
     });
@@ -157,9 +157,10 @@ pub fn encode_block(block: &RecoveredBlock) -> Vec<u8> {
     alloy_rlp::encode(Block { header: block.header.clone(), body })
 }
 
+/// Takes the receiver for itself: where this ends early, the decoder must not wait for room any more.
 fn import_all(
     chain: &mut Chain,
-    blocks: &Receiver<Result<Decoded, ChainFileError>>,
+    blocks: Receiver<Result<Decoded, ChainFileError>>,
     progress: &mut dyn FnMut(&ImportProgress) -> bool,
 ) -> Result<ImportProgress, ImportFileError> {
     let mut done = ImportProgress::default();

@@ -1,0 +1,8 @@
+//! What becomes of blocks that come to a chain.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod branches;
+mod builder;
+mod refused;
+mod rpc_compat;
