@@ -23,14 +23,14 @@ static EMPTY: Link = Link::Empty;
 
 impl Children {
     /// Adds the child at `nibble`, which must come after those there are.
-    pub(crate) fn push(&mut self, nibble: usize, link: Link) {
+    pub(crate) fn push(&mut self, nibble: u8, link: Link) {
         debug_assert!(self.mask >> nibble == 0, "children come in order");
         self.mask |= 1 << nibble;
         self.links.push(link);
     }
 
     /// The child at `nibble`, empty where there is none.
-    pub(crate) fn get(&self, nibble: usize) -> &Link {
+    pub(crate) fn get(&self, nibble: u8) -> &Link {
         if self.mask >> nibble & 1 == 0 {
             return &EMPTY;
         }
@@ -42,17 +42,17 @@ impl Children {
         self.links.len()
     }
 
-    fn nibbles(mask: u16) -> impl Iterator<Item = usize> {
+    fn nibbles(mask: u16) -> impl Iterator<Item = u8> {
         (0..16).filter(move |nibble| mask >> nibble & 1 == 1)
     }
 
     /// Each child with its nibble, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Link)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &Link)> {
         Self::nibbles(self.mask).zip(&self.links)
     }
 
     /// Each child with its nibble, in order.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Link)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u8, &mut Link)> {
         Self::nibbles(self.mask).zip(&mut self.links)
     }
 
@@ -82,7 +82,7 @@ impl Children {
     }
 
     /// Takes the only child out, with its nibble; `None` where there is not exactly one.
-    pub(crate) fn take_only(&mut self) -> Option<(usize, Link)> {
+    pub(crate) fn take_only(&mut self) -> Option<(u8, Link)> {
         let (1, Some(nibble)) = (self.len(), Self::nibbles(self.mask).next()) else { return None };
         self.mask = 0;
         self.links.pop().map(|link| (nibble, link))
@@ -108,7 +108,7 @@ impl Children {
     /// The payload of a branch: sixteen references, and the value it has not.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut links = self.links.iter();
-        for nibble in 0..16 {
+        for nibble in 0_u8..16 {
             let child = if self.mask >> nibble & 1 == 1 { links.next() } else { None };
             child.unwrap_or(&EMPTY).write_reference(out);
         }

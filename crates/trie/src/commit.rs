@@ -133,12 +133,7 @@ fn collect(link: &mut Link, path: Nibbles, found: &mut NodeUpdates, weight: usiz
             let children = children.iter_mut().filter(|(_, link)| changed(link));
             let children: Vec<_> = children.collect();
             let weight = weight / children.len().max(1);
-            let place = |nibble: usize| {
-                let mut place = path;
-                // A branch has sixteen places.
-                place.push_unchecked((nibble & 0xf) as u8);
-                place
-            };
+            let place = |nibble: u8| path.join(&Nibbles::from_nibbles([nibble]));
             if weight < PARALLEL_HASHES {
                 for (nibble, child) in children {
                     collect(child, place(nibble), found, weight);

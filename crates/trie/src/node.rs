@@ -117,7 +117,7 @@ impl Node {
                 let mut children = Children::default();
                 for (nibble, child) in branch.as_ref().children() {
                     if let Some(child) = child {
-                        children.push(nibble.into(), Link::decode(child)?);
+                        children.push(nibble, Link::decode(child)?);
                     }
                 }
                 Ok(Self::Branch(children))

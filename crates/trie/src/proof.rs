@@ -1,6 +1,7 @@
 //! Proofs of accounts and slots, as `eth_getProof` gives them (EIP-1186).
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_trie::{Nibbles, TrieAccount};
 use warpline_primitives::Account;
 
 use crate::{
@@ -9,7 +10,6 @@ use crate::{
     node::{Link, Node},
     walk::Walk,
 };
-use alloy_trie::{Nibbles, TrieAccount};
 
 /// What the state says of an account, and the nodes that prove it against the state root.
 ///
@@ -43,6 +43,9 @@ pub struct SlotProof {
     pub nodes: Vec<Bytes>,
 }
 
+/// The value of a key, if it has one, and the nodes on the way to it.
+type Proven = (Option<Box<[u8]>>, Vec<Bytes>);
+
 impl Walk<'_> {
     /// What the account trie below `root` says of the hashed address `key`, with the nodes.
     pub(crate) fn prove_account(
@@ -67,7 +70,7 @@ impl Walk<'_> {
     }
 
     /// The value of `key` below `root`, which must be settled, with the nodes on the way.
-    fn prove(&self, root: &Link, key: B256) -> Result<(Option<Box<[u8]>>, Vec<Bytes>), TrieError> {
+    fn prove(&self, root: &Link, key: B256) -> Result<Proven, TrieError> {
         let mut nodes = Vec::new();
         let mut list = |link: &Link, node: &Node| {
             let inside = matches!(link, Link::Node(known) if !known.has_hash());

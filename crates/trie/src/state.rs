@@ -182,8 +182,8 @@ impl StateTrie {
     }
 
     /// The account at `address` and these slots of its storage, with the nodes that prove them
-    /// against the root. After changes ask for the [`root`](Self::root) first: otherwise each
-    /// proof finds the hashes anew.
+    /// against the root. Of a trie that was built or changed ask for the [`root`](Self::root)
+    /// first: otherwise each proof finds the hashes anew.
     ///
     /// # Errors
     /// As [`account`](Self::account).

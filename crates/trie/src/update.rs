@@ -184,8 +184,8 @@ impl Walk<'_> {
         if children.len() == 0 {
             *link = Link::Empty;
         } else if let Some((index, child)) = children.take_only() {
-            let path = place.join(&path_of(index));
-            *link = self.lift(path_of(index), child, &path, effect)?;
+            let path = Nibbles::from_nibbles([index]);
+            *link = self.lift(path, child, &place.join(&path), effect)?;
         }
         Ok(())
     }
@@ -280,13 +280,6 @@ fn split_extension(node: &mut Node, fork: usize) {
     let mut children = Children::default();
     children.push(nibble(&path, fork), old);
     *node = Node::branch_below(path.slice(..fork), children);
-}
-
-fn path_of(nibble: usize) -> Nibbles {
-    let mut path = Nibbles::new();
-    // A child of a branch has one of sixteen places.
-    path.push_unchecked((nibble & 0xf) as u8);
-    path
 }
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ fn meets_hash(root: &Link, key: &Nibbles) -> bool {
     }
 }
 
-/// The nibble of `key` at `depth`, which must be less than the key's length, as an index.
-pub(crate) fn nibble(key: &Nibbles, depth: usize) -> usize {
-    usize::from(key.get_unchecked(depth))
+/// The nibble of `key` at `depth`, which must be less than the key's length.
+pub(crate) fn nibble(key: &Nibbles, depth: usize) -> u8 {
+    key.get_unchecked(depth)
 }

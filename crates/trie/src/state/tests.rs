@@ -156,7 +156,7 @@ fn oracle_trie(leaves: &BTreeMap<B256, Vec<u8>>, trie: TrieKey, nodes: &mut Stor
         builder.add_leaf(Nibbles::unpack(key), value);
     }
     let root = builder.root();
-    for (path, rlp) in builder.take_proof_nodes().into_inner() {
+    for (path, rlp) in builder.take_proof_nodes().into_nodes_sorted() {
         let node: TrieNode = alloy_rlp::decode_exact(&rlp).unwrap();
         let inner = matches!(node, TrieNode::Branch(_) | TrieNode::Extension(_));
         if inner && (rlp.len() >= 32 || path.is_empty()) {
