@@ -18,7 +18,12 @@ pub struct TransactionRoots {
 
 impl TransactionRoots {
     /// An observer for a block that starts from the state in `trie`.
-    pub const fn new(trie: StateTrie) -> Self {
+    ///
+    /// It stays on the thread that commits: that may be a thread of the engine's pool, where
+    /// waiting for others could mean taking up a worker's job while holding what the worker
+    /// waits for.
+    pub const fn new(mut trie: StateTrie) -> Self {
+        trie.set_parallel(false);
         Self { trie, roots: Vec::new(), failure: None }
     }
 
