@@ -45,6 +45,8 @@ mod access_list;
 mod activity;
 mod balance_use;
 mod build;
+#[cfg(feature = "tracers")]
+mod call;
 mod cancel;
 mod commit;
 mod config;
@@ -75,6 +77,11 @@ pub use access_list::{AccessListError, AccessListMode, ListedChange, ListedField
 pub use activity::{Activity, ActivityLog};
 pub use balance_use::BalanceUse;
 pub use build::{Budget, BuildEnd, BuiltBlock, SkipReason, Skipped};
+#[cfg(feature = "tracers")]
+pub use call::{
+    CallDb, CallEnd, CallError, CallOptions, CallRefusal, CallRule, Called, GasEstimate,
+    ListedCall, halt_message, revert_message, revert_reason,
+};
 pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;
@@ -84,6 +91,7 @@ pub use integration::{
     ParentSource, SourceDb, SourceError, StateParent, erased,
 };
 pub use pool::PoolError;
+pub use sequential::ReadFailed;
 pub use techniques::{Technique, Techniques};
 pub use trace::{AccountTrace, Function, Progress, SlotTrace, TracedBlock, TransactionTrace};
 pub use vm::{

@@ -8,6 +8,7 @@ use alloy_evm::{Evm, EvmFactory};
 use warpline_primitives::{BlockOutput, CommitStep, StateSource, WorkCounts};
 
 pub(crate) use overlay::Overlay;
+pub use overlay::ReadFailed;
 
 use crate::{
     BalanceUses, BuildEnd, ExecutionError, Noted, TransactionTrace,
@@ -94,7 +95,7 @@ pub(crate) fn execute<V: BlockVm, S: StateSource>(
     let executions = receipts.len() as u64;
     let output = BlockOutput {
         receipts,
-        state: evm.into_db().into_diff(),
+        state: evm.into_db().diff(),
         requests,
         gas_used: admission.gas.used(&rules),
         blob_gas_used: admission.gas.blob(),

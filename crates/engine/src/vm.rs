@@ -6,6 +6,8 @@
 mod account_id;
 mod balance;
 mod bloom;
+#[cfg(feature = "tracers")]
+mod call;
 mod changes;
 mod code;
 mod database;
@@ -30,10 +32,14 @@ use warpline_primitives::{Account, RecoveredBlock};
 use account_id::{Mark, has, mark};
 pub(crate) use account_id::{account_id, name_of};
 pub use balance::BalanceUses;
+#[cfg(feature = "tracers")]
+pub(crate) use call::CallEvm;
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
 pub(crate) use code::{CodeCache, OwnCodes, analysed};
 pub(crate) use database::{WorkerDb, load};
 pub(crate) use eip7610::must_ask;
+#[cfg(feature = "tracers")]
+pub(crate) use ethereum::env_of_header;
 pub use ethereum::{Ethereum, ExecutorSpec, SystemContractMissing};
 pub(crate) use ethereum::{
     Overwritten, WithoutDao, dao_change, is_dao_block, post_block, pre_block, rules_of,

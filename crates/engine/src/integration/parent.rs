@@ -28,6 +28,14 @@ impl SourceError {
     pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }
+
+    /// The source's error as what it is.
+    ///
+    /// # Errors
+    /// `self` where it is another type's.
+    pub fn downcast<E: Error + Send + Sync + 'static>(self) -> Result<E, Self> {
+        self.0.downcast().map(|error| *error).map_err(Self)
+    }
 }
 
 /// Any source, its type forgotten. [`erased`] makes one.

@@ -1,5 +1,8 @@
 //! The changes of a block so far over its parent state.
 
+#[cfg(feature = "tracers")]
+mod edit;
+
 use std::time::Instant;
 
 use alloy_primitives::{
@@ -26,10 +29,10 @@ use crate::{
     },
 };
 
-/// A read did not deliver; [`Overlay::take_failure`] tells why.
+/// A read did not deliver; who gave the state knows why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the read failed")]
-pub(crate) struct ReadFailed;
+pub struct ReadFailed;
 
 impl DBErrorMarker for ReadFailed {}
 
@@ -161,7 +164,7 @@ impl<'s, S: StateSource> Overlay<'s, S> {
     }
 
     /// Pays the beneficiary what is still owed.
-    pub(super) fn pay_fees(&mut self) -> Result<(), ExecutionError<S::Error>> {
+    pub(crate) fn pay_fees(&mut self) -> Result<(), ExecutionError<S::Error>> {
         if self.fees.is_none() {
             return Ok(());
         }
@@ -221,11 +224,11 @@ impl<'s, S: StateSource> Overlay<'s, S> {
 
     /// Everything that differs from before the block.
     #[expect(clippy::iter_over_hash_type, reason = "each account is recorded on its own")]
-    pub(super) fn into_diff(self) -> StateDiff {
+    pub(crate) fn diff(&self) -> StateDiff {
         let mut diff = StateDiff::with_capacity(self.accounts.len());
-        for (address, cached) in self.accounts {
+        for (address, cached) in &self.accounts {
             let storage: Slots = cached.changed_slots().collect();
-            let Cached { before, now, wiped, .. } = cached;
+            let Cached { before, now, wiped, .. } = *cached;
             if before == now && !wiped && (storage.is_empty() || now.is_none()) {
                 continue;
             }
@@ -236,7 +239,7 @@ impl<'s, S: StateSource> Overlay<'s, S> {
                 diff.insert_code(now.code_hash, code.original_bytes());
             }
             let entry = AccountDiff { account: now, storage_wiped: wiped, storage };
-            diff.insert_account(address, entry);
+            diff.insert_account(*address, entry);
         }
         diff
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::{
-    Receipt as ConsensusReceipt, ReceiptWithBloom, TxType, transaction::Recovered,
+    Header, Receipt as ConsensusReceipt, ReceiptWithBloom, TxType, transaction::Recovered,
 };
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
@@ -273,7 +273,11 @@ pub(crate) fn dao_change<E>(
 /// The environment of a block. Constantinople without Petersburg has no name of its own in revm,
 /// and alloy-evm takes it for Byzantium.
 pub(super) fn env_of(spec: &ChainSpec, block: &RecoveredBlock) -> EvmEnv {
-    let header = &block.header;
+    env_of_header(spec, &block.header)
+}
+
+/// As [`env_of`], of a block of which only the header is known.
+pub(crate) fn env_of_header(spec: &ChainSpec, header: &Header) -> EvmEnv {
     let blob_params = spec.blob_params_at(header.timestamp);
     let mut env = EvmEnv::for_eth_block(header, spec, spec.chain_id(), blob_params);
     if env.cfg_env.spec == SpecId::BYZANTIUM

@@ -253,7 +253,7 @@ pub type PrecompilesOf = fn(SpecId) -> &'static Precompiles;
 /// given.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeferringEvmFactory {
-    precompiles: Option<PrecompilesOf>,
+    pub(super) precompiles: Option<PrecompilesOf>,
 }
 
 impl DeferringEvmFactory {

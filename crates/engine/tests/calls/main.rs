@@ -1,0 +1,6 @@
+//! Calls, gas estimates, access lists, traces and simulations, as a node serves them.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod chain;
+mod expected;
