@@ -37,7 +37,7 @@ use warpline_primitives::StateSource;
 pub use access_list::ListedCall;
 pub use answer::{CallEnd, Called, halt_message, revert_message, revert_reason};
 pub use db::CallDb;
-pub(crate) use db::{Before, CallOverlay, Unfinished};
+pub(crate) use db::{CallOverlay, Unfinished};
 pub(crate) use error::typed;
 pub use error::{CallError, CallRefusal, CallRule};
 pub use estimate::GasEstimate;
@@ -102,6 +102,17 @@ impl Engine<Ethereum> {
             Ok(caller.execute(tx)?.result.into())
         })
     }
+
+    /// The state that `source` reads, for calls in the block of `header`.
+    pub(crate) fn call_db<'d>(
+        &'d self,
+        header: &Header,
+        source: &'d &'d DynSource<'d>,
+        options: CallOptions<'d>,
+    ) -> CallDb<'d> {
+        let rules = self.vm().rules(&env_of_header(self.vm().spec(), header));
+        CallDb::new(source, self.codes(), &rules, options.early_end())
+    }
 }
 
 /// Runs `work` on `source`, its type forgotten, and reports a panic as what it is.
@@ -133,8 +144,7 @@ impl<'d, I: Inspector<EthEvmContext<CallDb<'d>>>> Caller<'d, I> {
         request: &TransactionRequest,
         inspector: I,
     ) -> Result<(Self, TxEnv), CallError<SourceError>> {
-        let rules = engine.vm().rules(&env_of_header(engine.vm().spec(), header));
-        let db = CallDb::new(source, engine.codes(), &rules, options.early_end());
+        let db = engine.call_db(header, source, options);
         Self::over(engine, header, db, options, request, inspector)
     }
 

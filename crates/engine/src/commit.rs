@@ -17,6 +17,9 @@ use crate::{
 pub(crate) struct Sinks<'o> {
     pub(crate) observer: Option<&'o mut dyn CommitObserver>,
     pub(crate) list: ListSink<'o>,
+    /// What is owed to the beneficiary before each transaction, where somebody wants to know. The
+    /// parallel path tells.
+    pub(crate) owed: Option<&'o mut Vec<Fees>>,
 }
 
 impl<'o> Sinks<'o> {
@@ -24,7 +27,7 @@ impl<'o> Sinks<'o> {
     pub(crate) fn new(observer: Option<&'o mut dyn CommitObserver>, builds_list: bool) -> Self {
         let list =
             if builds_list { ListSink::Builder(ListBuilder::default()) } else { ListSink::Nobody };
-        Self { observer, list }
+        Self { observer, list, owed: None }
     }
 
     /// Whether it matters what the beneficiary's account is after each transaction.

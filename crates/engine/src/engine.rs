@@ -229,7 +229,7 @@ impl<V: BlockVm> Engine<V> {
         })
     }
 
-    fn job<'b, S: StateSource>(
+    pub(crate) fn job<'b, S: StateSource>(
         &'b self,
         block: &'b RecoveredBlock<V::Transaction>,
         source: &'b S,
@@ -287,8 +287,11 @@ impl<V: BlockVm> Engine<V> {
         };
         let mut observer = observer.map(Resumable::new);
         if let Some(width) = width {
-            let sinks =
-                Sinks { observer: resume(&mut observer), list: ListSink::Verifier(&claims, 0) };
+            let sinks = Sinks {
+                observer: resume(&mut observer),
+                list: ListSink::Verifier(&claims, 0),
+                owed: None,
+            };
             let workers = (self.pool(), &self.hooks.of_run());
             let outcome = from_list::execute(job, width, workers, &claims, sinks);
             if let Some(outcome) = outcome {
@@ -296,17 +299,31 @@ impl<V: BlockVm> Engine<V> {
             }
             claims.forget_accesses();
         }
-        let sinks = Sinks { observer: resume(&mut observer), list: ListSink::Verifier(&claims, 0) };
+        let sinks = Sinks {
+            observer: resume(&mut observer),
+            list: ListSink::Verifier(&claims, 0),
+            owed: None,
+        };
         let admission = Admission::new(job.rules, None);
         Ok(self.run(job, strategy, sinks, admission)?.output)
     }
 
     /// Runs `work` on the pool with a memory that is fresh, and empties it afterwards.
     fn with_memory<T>(&self, work: impl FnOnce(Resources<'_>) -> T) -> T {
+        self.with_prepared_memory(|_| {}, work)
+    }
+
+    /// As [`with_memory`](Self::with_memory), with a memory that was prepared for it.
+    pub(crate) fn with_prepared_memory<T>(
+        &self,
+        prepare: impl FnOnce(&mut Memory),
+        work: impl FnOnce(Resources<'_>) -> T,
+    ) -> T {
         let Shared { pool, memories, .. } = &*self.shared;
         let mut memory = memories.lock().pop().unwrap_or_default();
         let hooks = self.hooks.of_run();
         memory.hook(hooks.clone());
+        prepare(&mut memory);
         let result = work(Resources { pool, memory: &memory, hooks });
         memory.reset();
         memories.lock().push(memory);
@@ -321,29 +338,40 @@ fn plan<'b, V: BlockVm, S: StateSource>(
     pool: &Pool,
 ) -> Option<(Plan<'b, V::Transaction>, usize)> {
     let Job { block, techniques, advice, .. } = *job;
-    let credits_commute = job.notes_balances();
     let chooses = techniques.has(Technique::Width);
-    // What a block computes is little against what it waits for.
-    let waits = pool.depth().is_some();
-    let of_slow_reads = || Plan::of_slow_reads(block, advice, credits_commute);
-    let (plan, width) = match strategy {
-        Strategy::Sequential => return None,
-        Strategy::Parallel(width) if waits => (of_slow_reads(), width),
-        Strategy::Auto if waits => (of_slow_reads(), pool.threads()),
-        Strategy::Parallel(width) => (Plan::new(block, advice, width, credits_commute), width),
+    match strategy {
+        Strategy::Sequential => None,
+        Strategy::Parallel(width) => Some(plan_parallel(job, width, pool)),
+        Strategy::Auto if pool.depth().is_some() => Some(plan_parallel(job, pool.threads(), pool)),
         Strategy::Auto => {
             let width = pool.threads().min(block.transactions.len());
             if width < 2 || (chooses && Batches::are_pointless(block, advice)) {
                 return None;
             }
-            let plan = Plan::new(block, advice, width, credits_commute);
+            let plan = Plan::new(block, advice, width, job.notes_balances());
             if chooses && !plan.pays(width) {
                 return None;
             }
-            (plan, width)
+            Some((plan.limited_to(techniques), width))
         }
+    }
+}
+
+/// How to execute `block` in parallel on `width` workers.
+pub(crate) fn plan_parallel<'b, V: BlockVm, S: StateSource>(
+    job: &Job<'b, V, S>,
+    width: usize,
+    pool: &Pool,
+) -> (Plan<'b, V::Transaction>, usize) {
+    let Job { block, techniques, advice, .. } = *job;
+    let credits_commute = job.notes_balances();
+    // What a block computes is little against what it waits for.
+    let plan = if pool.depth().is_some() {
+        Plan::of_slow_reads(block, advice, credits_commute)
+    } else {
+        Plan::new(block, advice, width, credits_commute)
     };
-    Some((plan.limited_to(techniques), width))
+    (plan.limited_to(techniques), width)
 }
 
 /// Runs `work`, and reports a panic as what it is. Workers catch their own; everything else runs on

@@ -54,6 +54,8 @@ mod engine;
 mod error;
 mod execute;
 mod hooks;
+#[cfg(feature = "tracers")]
+mod inspect;
 mod integration;
 mod memory;
 #[cfg(all(test, feature = "model"))]
@@ -86,6 +88,10 @@ pub use cancel::Cancellation;
 pub use config::{EngineConfig, ExecuteOptions, Strategy};
 pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};
+#[cfg(feature = "tracers")]
+pub use inspect::{
+    InspectOptions, Inspected, InspectedBlock, StateBefore, TraceError, TracedTransaction,
+};
 pub use integration::{
     DynSource, GivenParent, ParallelBlockCtx, ParallelBlockExecutor, ParallelBlockExecutorFactory,
     ParentSource, SourceDb, SourceError, StateParent, erased,

@@ -146,6 +146,8 @@ pub(crate) struct Memory {
     /// Whether there is any. Most code was there before, and looking for it must not take a lock.
     has_codes: AtomicBool,
     hasher: RandomState,
+    /// Whether all versions are wanted once everything is final.
+    keeps_versions: bool,
     /// What happens at decision points.
     hooks: Hooks,
 }
@@ -160,6 +162,7 @@ impl Default for Memory {
             codes: Mutex::default(),
             has_codes: AtomicBool::new(false),
             hasher: RandomState::default(),
+            keeps_versions: false,
             hooks: Hooks::none(),
         }
     }
@@ -171,8 +174,21 @@ impl Memory {
         self.hooks = hooks;
     }
 
+    /// From now on what a final version supersedes is kept: somebody will look at what each
+    /// transaction began with.
+    #[cfg(feature = "tracers")]
+    pub(crate) const fn keep_versions(&mut self) {
+        self.keeps_versions = true;
+    }
+
+    /// `writer`, as locations are to take it.
+    const fn superseding(&self, writer: Writer) -> Writer {
+        Writer { is_final: writer.is_final && !self.keeps_versions, ..writer }
+    }
+
     /// Forgets everything but the allocations.
     pub(crate) fn reset(&mut self) {
+        self.keeps_versions = false;
         self.accounts.clear();
         self.slots.clear();
         *self.wiped.get_mut() = false;
@@ -378,6 +394,7 @@ impl Memory {
         if entry.cell.is_hot() && now.is_none_or(|now| differ_beyond_balance(now, account)) {
             self.turns.fetch_add(1, Ordering::Release);
         }
+        let writer = self.superseding(writer);
         entry.cell.write(writer, account, differ_beyond_balance, suspects);
     }
 
@@ -405,7 +422,8 @@ impl Memory {
             || SlotEntry { account, slot, cell: Cell::default() },
             |entry| self.hash_slot(entry.account, entry.slot),
         );
-        shard.entries[index].cell.write(writer, value, |before, after| before != after, suspects);
+        let (cell, writer) = (&mut shard.entries[index].cell, self.superseding(writer));
+        cell.write(writer, value, |before, after| before != after, suspects);
         SlotRef(self.slots.name(hash, index))
     }
 

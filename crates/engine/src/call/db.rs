@@ -1,10 +1,10 @@
 //! What a call reads and changes.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
-    Database, DatabaseCommit, DatabaseRef,
+    Database, DatabaseCommit,
     bytecode::Bytecode,
     state::{Account as RevmAccount, AccountInfo},
 };
@@ -127,34 +127,5 @@ impl BlockDb for CallDb<'_> {
 impl std::fmt::Debug for CallDb<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CallDb").field("overlay", &self.overlay).finish_non_exhaustive()
-    }
-}
-
-/// The state before an execution that is not committed, for tracers to look things up in.
-pub(crate) struct Before<'a, 'd>(RefCell<&'a mut CallDb<'d>>);
-
-impl<'a, 'd> Before<'a, 'd> {
-    pub(crate) const fn new(db: &'a mut CallDb<'d>) -> Self {
-        Self(RefCell::new(db))
-    }
-}
-
-impl DatabaseRef for Before<'_, '_> {
-    type Error = ReadFailed;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ReadFailed> {
-        self.0.borrow_mut().basic(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ReadFailed> {
-        self.0.borrow_mut().code_by_hash(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ReadFailed> {
-        self.0.borrow_mut().storage(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, ReadFailed> {
-        self.0.borrow_mut().block_hash(number)
     }
 }

@@ -96,7 +96,6 @@ pub(super) fn apply(
     Ok(())
 }
 
-#[expect(clippy::iter_over_hash_type, reason = "each slot is set on its own")]
 fn override_account(
     address: Address,
     account: &AccountOverride,

@@ -74,9 +74,9 @@ impl<'d, I: Inspector<EthEvmContext<CallDb<'d>>>> CallEvm<'d, I> {
         (&mut self.inner.ctx.journaled_state.database, &mut self.inner.inspector)
     }
 
-    /// What it read.
-    pub(crate) fn into_db(self) -> CallDb<'d> {
-        self.inner.ctx.journaled_state.database
+    /// As [`parts`](Self::parts), at the end.
+    pub(crate) fn into_parts(self) -> (CallDb<'d>, I) {
+        (self.inner.ctx.journaled_state.database, self.inner.inspector)
     }
 }
 

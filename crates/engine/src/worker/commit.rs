@@ -186,6 +186,9 @@ impl<'o, V: BlockVm, S: StateSource> Worker<'_, 'o, V, S> {
         let tx = run.job.block.transactions[index].inner();
         let cumulative = committed.admission.gas.add(&gas, tx);
         V::set_cumulative_gas(&mut receipt, cumulative);
+        if let Some(owed) = &mut committed.sinks.owed {
+            owed.push(committed.fees);
+        }
         let position = committed.receipts.len();
         committed.receipts.push(receipt);
         if wrote_beneficiary {

@@ -59,7 +59,7 @@ impl Chain {
         match tag.as_str() {
             None | Some("latest" | "pending") => self.headers.len() - 1,
             Some("earliest") => 0,
-            Some(number) => quantity(number) as usize,
+            Some(number) => usize::from_str_radix(number.trim_start_matches("0x"), 16).unwrap(),
         }
     }
 }
@@ -98,10 +98,6 @@ fn load() -> Option<Chain> {
         blocks.push(Some(block));
     }
     Some(Chain { engine, headers, blocks, states, tests: folder.join("tests") })
-}
-
-fn quantity(text: &str) -> u64 {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
 }
 
 fn parse<T: serde::de::DeserializeOwned>(value: &Value) -> T {

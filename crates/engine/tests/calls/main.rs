@@ -4,3 +4,4 @@
 
 mod chain;
 mod expected;
+mod tracing;

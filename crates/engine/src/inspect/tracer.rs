@@ -1,0 +1,191 @@
+//! Geth's tracers, as revm-inspectors has them.
+
+use alloy_consensus::Header;
+use alloy_rpc_types_eth::TransactionRequest;
+use alloy_rpc_types_trace::{
+    common::TraceResult,
+    geth::{GethDebugTracingOptions, GethTrace, StructLog},
+};
+use revm::{
+    context::{BlockEnv, TxEnv, result::ResultAndState},
+    inspector::NoOpInspector,
+};
+use revm_inspectors::tracing::{DebugInspector, TransactionContext};
+use warpline_primitives::{RecoveredBlock, StateSource};
+
+use super::{InspectOptions, Inspected, StateBefore, TraceError, inspect};
+use crate::{
+    BlockVm, CallDb, CallError, CallOptions, Engine, EngineBug, Ethereum, ExecutionError,
+    ReadFailed, SourceError,
+    call::{Caller, on_source},
+};
+
+/// What a tracer says of a transaction of a block: as `debug_traceBlockByNumber` lists it.
+pub type TracedTransaction = TraceResult<GethTrace, String>;
+
+/// What a tracer said. Of one that could not read, only that is known here.
+type Said = Result<GethTrace, ReadFailed>;
+
+impl Engine<Ethereum> {
+    /// Traces all transactions of `block` with the tracer that `tracing` asks for, in parallel; see
+    /// [`inspect_block`](Self::inspect_block). The timeout in `tracing` is the caller's to turn into
+    /// a deadline.
+    ///
+    /// # Errors
+    /// [`TraceError`] where there is no such tracer, or the block cannot be executed.
+    pub fn trace_block<S: StateSource>(
+        &self,
+        block: &RecoveredBlock,
+        source: &S,
+        tracing: &GethDebugTracingOptions,
+        options: InspectOptions<'_>,
+    ) -> Result<Vec<TracedTransaction>, TraceError<S::Error>> {
+        DebugInspector::new(tracing.clone())?;
+        let make = |_| tracer(tracing);
+        let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected);
+        let traced = self.inspect_block(block, source, options, make, done)?;
+        let results = traced.transactions.into_iter().enumerate().map(|(index, said)| {
+            let result = said.map_err(|_| EngineBug::ResultMissing { index })?;
+            let tx_hash = Some(*block.transactions[index].inner().tx_hash());
+            Ok(TraceResult::Success { result, tx_hash })
+        });
+        results.collect::<Result<_, EngineBug>>().map_err(|bug| ExecutionError::from(bug).into())
+    }
+
+    /// Traces the transaction at `index` of `block`, after a sequential execution of those before it.
+    /// `source` has the state before the block.
+    ///
+    /// # Errors
+    /// As [`trace_block`](Self::trace_block), and [`TraceError::NoSuchTransaction`].
+    pub fn trace_transaction<S: StateSource>(
+        &self,
+        block: &RecoveredBlock,
+        source: &S,
+        index: usize,
+        tracing: &GethDebugTracingOptions,
+        options: InspectOptions<'_>,
+    ) -> Result<GethTrace, TraceError<S::Error>> {
+        DebugInspector::new(tracing.clone())?;
+        let Some(tx) = block.transactions.get(index) else {
+            let transactions = block.transactions.len();
+            return Err(TraceError::NoSuchTransaction { index, transactions });
+        };
+        let traced = on_source(source, |source| {
+            let env = self.vm().env(block);
+            let rules = self.vm().rules(&env);
+            let db = CallDb::new(source, self.codes(), &rules, options.early_end());
+            let db = self.execute_prefix(block, index, db)?;
+            let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected);
+            Ok(inspect(self.vm(), db, &env, (index, tx), tracer(tracing), done)?)
+        });
+        known(index, traced?)
+    }
+
+    /// Traces a call that is executed as [`call`](Self::call) executes it.
+    ///
+    /// # Errors
+    /// [`TraceError`] where there is no such tracer, and as [`call`](Self::call).
+    pub fn trace_call<S: StateSource>(
+        &self,
+        header: &Header,
+        source: &S,
+        request: &TransactionRequest,
+        tracing: &GethDebugTracingOptions,
+        options: CallOptions<'_>,
+    ) -> Result<GethTrace, TraceError<S::Error>> {
+        DebugInspector::new(tracing.clone())?;
+        let traced = on_source(source, |source| {
+            let db = self.call_db(header, source, options);
+            self.trace_call_on(db, header, request, tracing, options)
+        });
+        known(0, traced?)
+    }
+
+    /// Traces a call in the midst of a block: after its first `index` transactions. `source` has the
+    /// state before the block.
+    ///
+    /// # Errors
+    /// As [`trace_call`](Self::trace_call), and [`TraceError::NoSuchTransaction`].
+    pub fn trace_call_within<S: StateSource>(
+        &self,
+        (block, index): (&RecoveredBlock, usize),
+        source: &S,
+        request: &TransactionRequest,
+        tracing: &GethDebugTracingOptions,
+        options: CallOptions<'_>,
+    ) -> Result<GethTrace, TraceError<S::Error>> {
+        DebugInspector::new(tracing.clone())?;
+        let transactions = block.transactions.len();
+        if index > transactions {
+            return Err(TraceError::NoSuchTransaction { index, transactions });
+        }
+        let traced = on_source(source, |source| {
+            let db = self.call_db(&block.header, source, options);
+            let db = self.execute_prefix(block, index, db)?;
+            self.trace_call_on(db, &block.header, request, tracing, options)
+        });
+        known(index, traced?)
+    }
+
+    fn trace_call_on<'d>(
+        &'d self,
+        db: CallDb<'d>,
+        header: &Header,
+        request: &TransactionRequest,
+        tracing: &GethDebugTracingOptions,
+        options: CallOptions<'d>,
+    ) -> Result<Said, CallError<SourceError>> {
+        let (mut caller, tx) = Caller::over(self, header, db, options, request, tracer(tracing))?;
+        let result = caller.inspect(tx.clone())?;
+        let block = caller.block().clone();
+        let (db, tracer) = caller.parts();
+        let said = say(tracer, None, (&tx, &block), &result, &mut StateBefore::new(db));
+        match db.take_unfinished() {
+            Some(unfinished) => Err(unfinished.into()),
+            None => Ok(said),
+        }
+    }
+}
+
+/// The tracer that `tracing` asks for. Whoever comes here has made one before, so that it can be made.
+fn tracer(tracing: &GethDebugTracingOptions) -> DebugInspector {
+    DebugInspector::new(tracing.clone()).unwrap_or(DebugInspector::Noop(NoOpInspector {}))
+}
+
+/// What the tracer of a transaction of `block` says at the end.
+fn finish(block: &RecoveredBlock, inspected: Inspected<'_, '_, DebugInspector>) -> Said {
+    let Inspected { index, mut inspector, tx, block: env, result, mut before } = inspected;
+    let context = TransactionContext {
+        block_hash: Some(block.hash),
+        tx_index: Some(index),
+        tx_hash: Some(*block.transactions[index].inner().tx_hash()),
+    };
+    say(&mut inspector, Some(context), (tx, env), result, &mut before)
+}
+
+fn say(
+    tracer: &mut DebugInspector,
+    context: Option<TransactionContext>,
+    (tx, block): (&TxEnv, &BlockEnv),
+    result: &ResultAndState,
+    before: &mut StateBefore<'_, '_>,
+) -> Said {
+    let mut said = tracer.get_result(context, tx, block, result, before).map_err(|_| ReadFailed)?;
+    if let GethTrace::Default(frame) = &mut said {
+        frame.struct_logs.iter_mut().for_each(leave_out_nothing);
+    }
+    Ok(said)
+}
+
+/// Leaves out what Geth does not list where there is none of it.
+fn leave_out_nothing(step: &mut StructLog) {
+    step.memory.take_if(|memory| memory.is_empty());
+    step.return_data.take_if(|data| data.is_empty());
+    step.refund_counter.take_if(|refund| *refund == 0);
+    step.storage.take_if(|storage| storage.is_empty());
+}
+
+/// What a tracer said, whose reads have not failed.
+fn known<E>(index: usize, said: Said) -> Result<GethTrace, TraceError<E>> {
+    said.map_err(|_| ExecutionError::from(EngineBug::ResultMissing { index }).into())
+}
