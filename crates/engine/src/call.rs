@@ -15,8 +15,8 @@ mod answer;
 mod db;
 mod error;
 mod estimate;
-mod overrides;
-mod request;
+pub(crate) mod overrides;
+pub(crate) mod request;
 
 use std::time::Instant;
 

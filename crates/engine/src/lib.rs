@@ -66,6 +66,8 @@ mod pool;
 mod read_ahead;
 mod scheduler;
 mod sequential;
+#[cfg(feature = "tracers")]
+mod simulate;
 mod step;
 mod sync;
 mod techniques;
@@ -98,6 +100,10 @@ pub use integration::{
 };
 pub use pool::PoolError;
 pub use sequential::ReadFailed;
+#[cfg(feature = "tracers")]
+pub use simulate::{
+    SimulateError, SimulateOptions, SimulateRefusal, SimulatedBlock, SimulatedCall,
+};
 pub use techniques::{Technique, Techniques};
 pub use trace::{AccountTrace, Function, Progress, SlotTrace, TracedBlock, TransactionTrace};
 pub use vm::{

@@ -33,7 +33,7 @@ use account_id::{Mark, has, mark};
 pub(crate) use account_id::{account_id, name_of};
 pub use balance::BalanceUses;
 #[cfg(feature = "tracers")]
-pub(crate) use call::CallEvm;
+pub(crate) use call::{CallEvm, MovablePrecompiles};
 pub(crate) use changes::{Commit, account_of, changed_slots, classify, diff_of, info_of, new_code};
 pub(crate) use code::{CodeCache, OwnCodes, analysed};
 pub(crate) use database::{WorkerDb, load};

@@ -180,14 +180,6 @@ pub enum CallRule {
     /// Delegations come with calls only.
     #[error("EIP-7702 transaction cannot be used to create contract")]
     DelegationCreate,
-    /// More gas than its block has left.
-    #[error("block gas limit reached: {used} >= {limit}")]
-    BlockGas {
-        /// The gas that is used with the call.
-        used: u64,
-        /// The gas that the block has.
-        limit: u64,
-    },
     /// Any other.
     #[error("{0}")]
     Other(InvalidTransaction),
@@ -246,7 +238,6 @@ impl CallRule {
             Self::FeeCapTooLow { .. } => -38012,
             Self::IntrinsicGas { .. } | Self::FloorDataGas { .. } => -38013,
             Self::Funds { .. } => -38014,
-            Self::BlockGas { .. } => -38015,
             Self::InitCodeSize { .. } => -38025,
             Self::TipAboveFeeCap { .. } => -32602,
             _ => -32603,

@@ -1,7 +1,7 @@
 //! Blocks and states that are other than they are.
 
 use alloy_consensus::Header;
-use alloy_evm::{EvmEnv, precompiles::PrecompilesMap};
+use alloy_evm::EvmEnv;
 use alloy_primitives::Address;
 use alloy_rpc_types_eth::{
     BlockOverrides,
@@ -11,11 +11,14 @@ use revm::{context_interface::block::BlobExcessGasAndPrice, primitives::hardfork
 use warpline_chain::ChainSpec;
 
 use super::{CallError, CallOverlay, CallRefusal};
-use crate::{ExecutionError, SourceError, vm::env_of_header};
+use crate::{
+    ExecutionError, SourceError,
+    vm::{MovablePrecompiles, env_of_header},
+};
 
 /// The environment of calls in the block of `header`, with what `overrides` says instead. Which rules
 /// apply depends on number and time, so these are changed before anything else is made of them.
-pub(super) fn env_of(spec: &ChainSpec, header: &Header, overrides: &BlockOverrides) -> EvmEnv {
+pub(crate) fn env_of(spec: &ChainSpec, header: &Header, overrides: &BlockOverrides) -> EvmEnv {
     let mut header = header.clone();
     header.number = overrides.number.map_or(header.number, |number| number.saturating_to());
     header.difficulty = overrides.difficulty.unwrap_or(header.difficulty);
@@ -28,20 +31,25 @@ pub(super) fn env_of(spec: &ChainSpec, header: &Header, overrides: &BlockOverrid
     }
     let mut env = env_of_header(spec, &header);
     set_blob_fee(&mut env, overrides);
+    env.cfg_env.disable_nonce_check = true;
+    ask_less(&mut env);
+    env
+}
+
+/// Lets anybody be a sender, and calls have more gas than blocks and transactions may.
+pub(crate) fn ask_less(env: &mut EvmEnv) {
     let cfg = &mut env.cfg_env;
-    cfg.disable_nonce_check = true;
     cfg.disable_eip3607 = true;
     cfg.disable_block_gas_limit = true;
     if !cfg.enable_amsterdam_eip8037 {
         // From Amsterdam on, how gas is divided depends on the cap (EIP-8037).
         cfg.tx_gas_limit_cap = Some(u64::MAX);
     }
-    env
 }
 
 /// Sets the price of blob gas: the one that is wanted, or the least where there must be one and the
 /// block is from before there were any.
-pub(super) fn set_blob_fee(env: &mut EvmEnv, overrides: &BlockOverrides) {
+pub(crate) fn set_blob_fee(env: &mut EvmEnv, overrides: &BlockOverrides) {
     let wanted = overrides.blob_base_fee.map(|fee| fee.saturating_to::<u128>());
     let block = &mut env.block_env;
     let missing =
@@ -57,10 +65,10 @@ pub(super) fn set_blob_fee(env: &mut EvmEnv, overrides: &BlockOverrides) {
 
 /// Changes the state as `overrides` says, by address, and moves precompiles. An account that is
 /// overridden is no precompile any more.
-pub(super) fn apply(
+pub(crate) fn apply(
     overrides: &StateOverride,
     overlay: &mut CallOverlay<'_>,
-    precompiles: &mut PrecompilesMap,
+    precompiles: &mut MovablePrecompiles,
 ) -> Result<(), CallError<SourceError>> {
     let mut addresses: Vec<_> = overrides.keys().copied().collect();
     addresses.sort_unstable();
@@ -70,23 +78,17 @@ pub(super) fn apply(
         if moved_to.contains(&address) {
             return Err(CallRefusal::OverriddenByPrecompile(address).into());
         }
-        let is_precompile = precompiles.get(&address).is_some();
+        let precompile = precompiles.at(&address);
         if let Some(to) = account.move_precompile_to {
-            if !is_precompile {
-                return Err(CallRefusal::NotAPrecompile(address).into());
-            }
+            let precompile = precompile.ok_or(CallRefusal::NotAPrecompile(address))?;
             if overrides.contains_key(&to) {
                 return Err(CallRefusal::AlreadyOverridden(to).into());
             }
-            let mut precompile = None;
-            precompiles.apply_precompile(&address, |found| {
-                precompile = found;
-                None
-            });
-            precompiles.apply_precompile(&to, |_| precompile);
+            precompiles.put(to, precompile);
             moved_to.push(to);
-        } else if is_precompile {
-            precompiles.apply_precompile(&address, |_| None);
+        }
+        if precompile.is_some() {
+            precompiles.remove(address);
         }
         if account.state.is_some() && account.state_diff.is_some() {
             return Err(CallRefusal::StateAndDiff(address).into());

@@ -12,7 +12,7 @@ use super::{CallRefusal, CallRule};
 
 /// The transaction that `request` describes, with what it leaves open: no fee, the nonce zero, and
 /// `gas_cap` as its gas, which it never has more of.
-pub(super) fn transaction(
+pub(crate) fn transaction(
     request: &TransactionRequest,
     env: &EvmEnv,
     gas_cap: u64,
@@ -57,7 +57,7 @@ pub(super) fn transaction(
 
 /// Lowers the prices of the block to nothing where the call offers nothing, so that it is not below
 /// them. A contract sees the lowered base fee.
-pub(super) fn lower_prices(tx: &TxEnv, env: &mut EvmEnv) {
+pub(crate) fn lower_prices(tx: &TxEnv, env: &mut EvmEnv) {
     let block = &mut env.block_env;
     if tx.gas_price == 0 {
         block.basefee = 0;

@@ -278,22 +278,31 @@ fn an_estimate_is_enough_and_little_more() {
 
     let pays = request().to(BOB);
     assert_eq!(estimate(&pays).unwrap(), GasEstimate::Enough(21_000));
-    let limited = TransactionRequest { gas: Some(30_000), ..request() };
-    let error = estimate(&limited).unwrap_err();
-    assert!(matches!(error, CallError::Refused(CallRefusal::Allowance(30_000))), "{error}");
+}
+
+#[test]
+fn an_estimate_is_bounded() {
+    let case = case(Asm::new().sstore(5, 1));
+    let (engine, header) = (engine(&case), case.block().header);
+    let refusal = |request: TransactionRequest| match engine.estimate_gas(
+        &header,
+        case.state(),
+        &request,
+        CallOptions::default(),
+    ) {
+        Err(CallError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let limited = refusal(TransactionRequest { gas: Some(30_000), ..request() });
+    assert!(matches!(limited, CallRefusal::Allowance(30_000)), "{limited}");
     // What the sender can pay bounds the search, too.
-    let price = 2_000_000_000_000_000_000_000_000;
-    let dear = TransactionRequest { gas_price: Some(price), ..request() };
     let all = case.state().accounts().find(|(it, ..)| **it == ALICE).unwrap().1.balance;
-    let allowance = (all / U256::from(price)).to::<u64>();
-    let error = estimate(&dear).unwrap_err();
-    assert!(
-        matches!(error, CallError::Refused(CallRefusal::Allowance(most)) if most == allowance),
-        "{error}"
-    );
-    let generous = TransactionRequest { value: Some(all + ether(1)), ..dear };
-    let error = estimate(&generous).unwrap_err();
-    assert!(matches!(error, CallError::Refused(CallRefusal::FundsForTransfer)), "{error}");
+    let price = (all / U256::from(30_000)).to();
+    let dear = TransactionRequest { gas_price: Some(price), ..request() };
+    let limited = refusal(dear.clone());
+    assert!(matches!(limited, CallRefusal::Allowance(30_000)), "{limited}");
+    let generous = refusal(TransactionRequest { value: Some(all + ether(1)), ..dear });
+    assert!(matches!(generous, CallRefusal::FundsForTransfer), "{generous}");
 }
 
 #[test]

@@ -5,4 +5,5 @@
 mod calls;
 mod chain;
 mod expected;
+mod simulation;
 mod tracing;
