@@ -248,8 +248,21 @@ impl CallRule {
 impl CallRefusal {
     /// The code of errors without one of their own.
     pub const SERVER_ERROR: i32 = -32000;
+    /// The code of failures inside.
+    pub const INTERNAL_ERROR: i32 = -32603;
     /// The code of the error that answers a call that is reverted; its data is the output.
     pub const REVERTED: i32 = 3;
+}
+
+impl<E> CallError<E> {
+    /// The code of the error that answers this. Failures that are not the call's fault have the code
+    /// of internal errors.
+    pub const fn code(&self) -> i32 {
+        match self {
+            Self::Refused(_) | Self::TimedOut => CallRefusal::SERVER_ERROR,
+            Self::Execution(_) => CallRefusal::INTERNAL_ERROR,
+        }
+    }
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> CallError<E> {

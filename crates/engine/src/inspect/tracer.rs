@@ -40,16 +40,34 @@ impl Engine<Ethereum> {
         tracing: &GethDebugTracingOptions,
         options: InspectOptions<'_>,
     ) -> Result<Vec<TracedTransaction>, TraceError<S::Error>> {
+        self.trace_block_with(block, source, tracing, options, |_, traced| traced)
+    }
+
+    /// As [`trace_block`](Self::trace_block), where `each` says what becomes of each trace, by the
+    /// transaction's index. It is called from the workers, in any order. Traces may be many times as
+    /// large as what is made of them, and to write them out may take longer than to trace.
+    ///
+    /// # Errors
+    /// As [`trace_block`](Self::trace_block).
+    pub fn trace_block_with<S: StateSource, T: Send>(
+        &self,
+        block: &RecoveredBlock,
+        source: &S,
+        tracing: &GethDebugTracingOptions,
+        options: InspectOptions<'_>,
+        each: impl Fn(usize, TracedTransaction) -> T + Sync,
+    ) -> Result<Vec<T>, TraceError<S::Error>> {
         DebugInspector::new(tracing.clone())?;
         let make = |_| tracer(tracing);
-        let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected);
-        let traced = self.inspect_block(block, source, options, make, done)?;
-        let results = traced.transactions.into_iter().enumerate().map(|(index, said)| {
-            let result = said.map_err(|_| EngineBug::ResultMissing { index })?;
+        let done = |inspected: Inspected<'_, '_, _>| {
+            let index = inspected.index;
             let tx_hash = Some(*block.transactions[index].inner().tx_hash());
-            Ok(TraceResult::Success { result, tx_hash })
-        });
-        results.collect::<Result<_, EngineBug>>().map_err(|bug| ExecutionError::from(bug).into())
+            let result = finish(block, inspected)?;
+            Ok(each(index, TraceResult::Success { result, tx_hash }))
+        };
+        let traced = self.inspect_block(block, source, options, make, done)?.transactions;
+        let known = |(index, said)| known(index, said);
+        traced.into_iter().enumerate().map(known).collect()
     }
 
     /// Traces the transaction at `index` of `block`, after a sequential execution of those before it.
@@ -182,10 +200,9 @@ fn leave_out_nothing(step: &mut StructLog) {
     step.memory.take_if(|memory| memory.is_empty());
     step.return_data.take_if(|data| data.is_empty());
     step.refund_counter.take_if(|refund| *refund == 0);
-    step.storage.take_if(|storage| storage.is_empty());
 }
 
 /// What a tracer said, whose reads have not failed.
-fn known<E>(index: usize, said: Said) -> Result<GethTrace, TraceError<E>> {
+fn known<T, E>(index: usize, said: Result<T, ReadFailed>) -> Result<T, TraceError<E>> {
     said.map_err(|_| ExecutionError::from(EngineBug::ResultMissing { index }).into())
 }

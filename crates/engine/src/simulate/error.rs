@@ -76,8 +76,8 @@ impl<E> SimulateError<E> {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::Call(CallError::Refused(CallRefusal::Rule { rule, .. })) => rule.simulate_code(),
-            Self::Call(CallError::Refused(_) | CallError::TimedOut) => CallRefusal::SERVER_ERROR,
-            Self::Call(CallError::Execution(_)) | Self::Root(_) => -32603,
+            Self::Call(error) => error.code(),
+            Self::Root(_) => CallRefusal::INTERNAL_ERROR,
         }
     }
 }

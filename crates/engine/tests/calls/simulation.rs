@@ -1,11 +1,9 @@
 //! Simulated blocks, against what Geth answers.
 
-use std::collections::BTreeSet;
-
 use alloy_consensus::{Block, BlockBody, Transaction as _, transaction::Recovered};
 use alloy_rlp::Encodable;
 use alloy_rpc_types_eth::simulate::SimulatePayload;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use warpline_engine::{
     CallEnd, CallRefusal, SimulateOptions, SimulatedBlock, SimulatedCall, halt_message,
     revert_message,
@@ -13,7 +11,10 @@ use warpline_engine::{
 use warpline_primitives::Transaction;
 use warpline_trie::StateTrie;
 
-use crate::chain::{Chain, chain};
+use crate::{
+    chain::{Chain, chain},
+    differences,
+};
 
 fn hex(number: impl Into<u128>) -> Value {
     json!(format!("{:#x}", number.into()))
@@ -141,25 +142,4 @@ fn simulations() {
         differences(&exchange.name, &found, &without_message(exchange.response), &mut different);
     }
     assert!(different.is_empty(), "{different:#?}");
-}
-
-/// Where two answers differ: one that is long is of little use as a whole.
-fn differences(path: &str, found: &Value, expected: &Value, into: &mut Vec<String>) {
-    match (found, expected) {
-        (Value::Object(found), Value::Object(expected)) => {
-            let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
-            for key in keys {
-                let path = format!("{path}/{key}");
-                let of = |it: &Map<String, Value>| it.get(key).cloned().unwrap_or_default();
-                differences(&path, &of(found), &of(expected), into);
-            }
-        }
-        (Value::Array(found), Value::Array(expected)) if found.len() == expected.len() => {
-            for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-                differences(&format!("{path}/{at}"), found, expected, into);
-            }
-        }
-        _ if found != expected => into.push(format!("{path}: {found} instead of {expected}")),
-        _ => {}
-    }
 }

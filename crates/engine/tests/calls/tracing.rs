@@ -15,12 +15,13 @@ use warpline_engine::{
     BlockVm, CallOptions, Engine, EngineConfig, Ethereum, InspectOptions, SourceDb, TraceError,
     TracedTransaction, testing::Perturbation,
 };
+use warpline_fuzz::{Block, Generated, block_seed};
 use warpline_primitives::{RecoveredBlock, StateSource};
 use warpline_replay::{Input, Inputs};
 use warpline_testkit::{Asm, Case, Fork, Tx, account, op, shared, within};
 use warpline_workloads::{Size, Workload, default_chain, generate};
 
-use crate::chain::chain;
+use crate::{chain::chain, differences};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -98,7 +99,10 @@ fn assert_same(name: &str, expected: &[TracedTransaction], found: &[TracedTransa
         // Some traces hold maps in no particular order.
         let (expected, found) =
             (serde_json::to_value(expected).unwrap(), serde_json::to_value(found).unwrap());
-        assert_eq!(expected, found, "{name}, transaction {index}");
+        let mut different = Vec::new();
+        differences("", &found, &expected, &mut different);
+        different.truncate(10);
+        assert!(different.is_empty(), "{name}, transaction {index}: {different:#?}");
     }
 }
 
@@ -129,8 +133,8 @@ fn engines(vm: &Ethereum, perturbed: u64) -> Vec<Engine> {
 fn workloads_are_traced_as_in_sequence() {
     within(LIMIT, || {
         for workload in Workload::ALL {
-            let generated = generate(workload, Size::Transactions(24), 42);
-            let engines = engines(&Ethereum::new(generated.chain.clone()), 2);
+            let generated = generate(workload, Size::Transactions(16), 42);
+            let engines = engines(&Ethereum::new(generated.chain.clone()), 1);
             for tracing in tracers().iter().chain([&everything()]) {
                 let block = (&generated.block, &generated.state);
                 check(&workload.to_string(), &engines, block, tracing);
@@ -180,6 +184,29 @@ fn contended_blocks_are_traced_as_in_sequence() {
                 check(&name, &engines, (&case.block(), case.state()), &tracing);
             }
         }
+    });
+}
+
+#[test]
+fn random_blocks_are_traced_as_in_sequence() {
+    within(LIMIT, || {
+        let mut traced = 0;
+        for seed in 0..16 {
+            let rules = [
+                "Frontier", "EIP158", "Istanbul", "Berlin", "Shanghai", "Cancun", "Prague", "Osaka",
+            ][seed % 8];
+            let block = Block::random(block_seed(5, seed as u64), Some(rules.parse().unwrap()));
+            let Generated { chain, block, state, .. } = block.generate();
+            let engines = engines(&Ethereum::new(chain), 1);
+            if engines[0].execute(&block, &state).is_err() {
+                continue;
+            }
+            traced += 1;
+            for tracing in [&tracers()[1], &tracers()[4], &everything()] {
+                check(&format!("seed {seed}"), &engines[1..], (&block, &state), tracing);
+            }
+        }
+        assert!(traced >= 8, "only {traced} blocks are valid");
     });
 }
 
