@@ -40,6 +40,9 @@
 //! assert_eq!(bob.map(|account| account.balance), Some(U256::from(7)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! With the feature `tracers` it answers what nodes are asked, too: calls on a state, gas estimates,
+//! access lists, simulated blocks, and what Geth's tracers say of a block's transactions.
 
 mod access_list;
 mod activity;
