@@ -4,7 +4,11 @@
 //! their roots and writes them, with all that is found by them, in one transaction of its database.
 
 mod chain;
+pub mod config;
+pub mod event;
 mod import;
+pub mod metrics;
+pub mod rpc;
 
 pub use chain::{
     Chain, ChainOptions, ChainSource, ImportError, Imported, IncomingBlock, OpenError,

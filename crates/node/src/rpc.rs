@@ -1,0 +1,56 @@
+//! JSON-RPC: what the node answers, to whom, and how much of it.
+//!
+//! ```text
+//! connection -> gate -> jsonrpsee -> observe -> pool -> method -> view of the database
+//! ```
+//!
+//! A [connection](connection) has one of a number of places. The [gate](gate) refuses what pages of
+//! foreign origins send. jsonrpsee reads requests and batches, [`observe`] counts them, and the
+//! [methods](methods), plain functions each, run on a bounded [pool](pool) of threads that may block,
+//! each with a time limit. All that a method answers comes from one view of the database.
+//!
+//! Whatever a client sends, the others go on being answered: every list, wait and table that a client
+//! can make longer has a limit, and what exceeds it is answered with an error.
+
+mod args;
+mod blocks;
+mod connection;
+mod context;
+mod debug;
+mod error;
+mod fees;
+mod filters;
+mod gate;
+mod logs;
+mod methods;
+mod node;
+mod observe;
+mod pool;
+mod server;
+mod state;
+mod subscriptions;
+mod transactions;
+
+use std::sync::Arc;
+
+use jsonrpsee::server::{Methods, RegisterMethodError};
+
+pub use args::ArgumentError;
+pub use context::{Finality, RpcContext};
+pub use error::{Inconsistency, RpcError};
+pub use server::{RpcHandle, RpcServer, RpcServerError};
+
+/// All methods that there are.
+fn methods_of(node: Arc<context::Node>) -> Result<Methods, RegisterMethodError> {
+    let mut methods = methods::Registry::new(node);
+    node::register(&mut methods);
+    blocks::register(&mut methods);
+    transactions::register(&mut methods);
+    state::register(&mut methods);
+    logs::register(&mut methods);
+    filters::register(&mut methods);
+    subscriptions::register(&mut methods);
+    fees::register(&mut methods);
+    debug::register(&mut methods);
+    methods.finish()
+}

@@ -1,0 +1,338 @@
+//! Arguments of methods: a list of values, each as JSON.
+//!
+//! They are read as strictly as Geth reads them: hexadecimal values have `0x` in front and hashes
+//! and addresses their whole length, and there are no more arguments than the method takes.
+//! Arguments at the end may be missing, or be `null`, where the method says so.
+
+use std::fmt;
+
+use alloy_eips::BlockId;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::RpcError;
+
+/// No method takes as many arguments.
+const MOST_ARGUMENTS: usize = 16;
+
+/// What is wrong with an argument.
+#[derive(Debug, thiserror::Error)]
+pub enum ArgumentError {
+    /// It is not there.
+    #[error("missing value")]
+    Missing,
+    /// It is not the JSON that it has to be.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// More slots than may be asked for at once.
+    #[error("{found} slots, at most {most} may be asked for at once")]
+    TooManySlots {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// More percentiles than may be asked for at once.
+    #[error("{found} percentiles, at most {most} may be asked for at once")]
+    TooManyPercentiles {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A filter names both a block and a range of blocks.
+    #[error("cannot specify both blockHash and fromBlock/toBlock, choose one or the other")]
+    HashAndRange,
+    /// More addresses or topics than a filter may have.
+    #[error("{found} alternatives in a filter, at most {most} are allowed")]
+    TooManyAlternatives {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+}
+
+/// One argument.
+pub(super) trait Argument: Sized {
+    /// Reads it.
+    fn parse(json: &str) -> Result<Self, ArgumentError>;
+
+    /// What it is where it is not there; `None` where it must be.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// All arguments of a method.
+pub(super) trait Arguments: Sized {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Where one is missing, malformed or superfluous.
+    fn parse(params: Option<&str>) -> Result<Self, RpcError>;
+}
+
+impl<T: Argument> Argument for Option<T> {
+    fn parse(json: &str) -> Result<Self, ArgumentError> {
+        if json == "null" { Ok(None) } else { T::parse(json).map(Some) }
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+/// An argument of a type that knows how it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> Argument for Json<T> {
+    fn parse(json: &str) -> Result<Self, ArgumentError> {
+        Ok(Self(serde_json::from_str(json)?))
+    }
+}
+
+macro_rules! arguments_as_deserialized {
+    ($($type:ty),+) => {$(
+        impl Argument for $type {
+            fn parse(json: &str) -> Result<Self, ArgumentError> {
+                Ok(serde_json::from_str(json)?)
+            }
+        }
+    )+};
+}
+
+arguments_as_deserialized!(bool, String, BlockId, Quantity, Slot);
+
+macro_rules! arguments_with_prefix {
+    ($($type:ty),+) => {$(
+        impl Argument for $type {
+            fn parse(json: &str) -> Result<Self, ArgumentError> {
+                Ok(serde_json::from_str::<Prefixed<Self>>(json)?.0)
+            }
+        }
+    )+};
+}
+
+arguments_with_prefix!(Address, B256, Bytes);
+
+/// Bytes in hexadecimal, with `0x` in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Prefixed<T>(pub(super) T);
+
+impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for Prefixed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        if !text.starts_with("0x") {
+            return Err(D::Error::custom("hex string without 0x prefix"));
+        }
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A number: in hexadecimal with `0x` in front, or as JSON has numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quantity(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number in hexadecimal")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
+                Ok(Quantity(number))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Quantity, E> {
+                let digits = text.strip_prefix("0x");
+                let digits = digits.ok_or_else(|| E::custom("hex string without 0x prefix"))?;
+                if digits.starts_with('+') {
+                    return Err(E::custom("invalid digit found in string"));
+                }
+                u64::from_str_radix(digits, 16).map(Quantity).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// The number of a slot: at most 32 bytes in hexadecimal. Zeroes in front may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// The number.
+    pub(super) number: U256,
+    /// Whether it was written in full, as a hash and not as a number.
+    pub(super) is_hash: bool,
+}
+
+impl<'de> Deserialize<'de> for Slot {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
+        if digits.len() > 64 {
+            return Err(D::Error::custom("storage key too long (want at most 32 bytes)"));
+        }
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(D::Error::custom("invalid hex in storage key"));
+        }
+        let number = match digits {
+            "" => U256::ZERO,
+            digits => U256::from_str_radix(digits, 16).map_err(D::Error::custom)?,
+        };
+        Ok(Self { number, is_hash: digits.len() == 64 })
+    }
+}
+
+/// The values of a list, of which there are not many.
+struct Values<'j>(Vec<&'j RawValue>);
+
+impl<'de> Deserialize<'de> for Values<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Values<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of arguments")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Values<'de>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    if values.len() == MOST_ARGUMENTS {
+                        return Err(A::Error::custom("too many arguments"));
+                    }
+                    values.push(value);
+                }
+                Ok(Values(values))
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// The values of `params`, at most `most`.
+fn values(params: Option<&str>, most: usize) -> Result<Vec<&RawValue>, RpcError> {
+    let Some(json) = params.map(str::trim).filter(|json| !matches!(*json, "" | "null")) else {
+        return Ok(Vec::new());
+    };
+    if !json.starts_with('[') {
+        return Err(RpcError::NoList);
+    }
+    let Ok(Values(values)) = serde_json::from_str(json) else {
+        return Err(RpcError::TooManyArguments { most });
+    };
+    if values.len() > most {
+        return Err(RpcError::TooManyArguments { most });
+    }
+    Ok(values)
+}
+
+fn argument<T: Argument>(values: &[&RawValue], index: usize) -> Result<T, RpcError> {
+    let parsed = match values.get(index) {
+        Some(json) => T::parse(json.get()),
+        None => T::absent().ok_or(ArgumentError::Missing),
+    };
+    parsed.map_err(|problem| RpcError::Argument { index, problem })
+}
+
+macro_rules! arguments {
+    ($most:literal $(, $type:ident $index:literal)+) => {
+        impl<$($type: Argument),+> Arguments for ($($type,)+) {
+            fn parse(params: Option<&str>) -> Result<Self, RpcError> {
+                let values = values(params, $most)?;
+                Ok(($(argument::<$type>(&values, $index)?,)+))
+            }
+        }
+    };
+}
+
+impl Arguments for () {
+    fn parse(params: Option<&str>) -> Result<Self, RpcError> {
+        values(params, 0).map(drop)
+    }
+}
+
+arguments!(1, A 0);
+arguments!(2, A 0, B 1);
+arguments!(3, A 0, B 1, C 2);
+arguments!(4, A 0, B 1, C 2, D 3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse<T: Arguments>(params: &str) -> Result<T, RpcError> {
+        T::parse(Some(params))
+    }
+
+    #[test]
+    fn nothing_and_null_are_no_arguments() {
+        for params in [None, Some("null"), Some("[]"), Some(" [ ] ")] {
+            <()>::parse(params).unwrap();
+            let (block,) = <(Option<BlockId>,)>::parse(params).unwrap();
+            assert_eq!(block, None);
+        }
+        assert!(matches!(parse::<()>("{}"), Err(RpcError::NoList)));
+        assert!(matches!(parse::<()>("[1]"), Err(RpcError::TooManyArguments { most: 0 })));
+    }
+
+    #[test]
+    fn arguments_at_the_end_may_be_missing() {
+        let (full, block) = parse::<(bool, Option<BlockId>)>("[true]").unwrap();
+        assert_eq!((full, block), (true, None));
+        let (_, block) = parse::<(bool, Option<BlockId>)>(r#"[true, "0x1"]"#).unwrap();
+        assert_eq!(block, Some(BlockId::from(1)));
+        let missing = parse::<(bool, Option<BlockId>)>("[]");
+        let problem = ArgumentError::Missing;
+        assert_eq!(
+            missing.unwrap_err().to_string(),
+            RpcError::Argument { index: 0, problem }.to_string()
+        );
+    }
+
+    #[test]
+    fn hexadecimal_has_a_prefix() {
+        let hash = "11".repeat(32);
+        assert!(parse::<(B256,)>(&format!(r#"["{hash}"]"#)).is_err());
+        assert!(parse::<(B256,)>(&format!(r#"["0x{hash}"]"#)).is_ok());
+        assert!(parse::<(Address,)>(r#"["0x11"]"#).is_err());
+        assert!(parse::<(BlockId,)>(r#"["2"]"#).is_err());
+        assert!(parse::<(Quantity,)>(r#"["2"]"#).is_err());
+        assert!(parse::<(Quantity,)>(r#"["0x+2"]"#).is_err());
+        assert_eq!(parse::<(Quantity,)>(r#"["0x1b"]"#).unwrap().0, Quantity(27));
+    }
+
+    #[test]
+    fn slots_are_short_or_whole() {
+        let slot = |text: &str| parse::<(Slot,)>(&format!("[\"{text}\"]")).map(|(slot,)| slot);
+        assert_eq!(slot("0x1").unwrap(), Slot { number: U256::ONE, is_hash: false });
+        assert_eq!(slot("0x").unwrap(), Slot { number: U256::ZERO, is_hash: false });
+        assert!(slot(&format!("0x{}", "0".repeat(64))).unwrap().is_hash);
+        assert!(slot(&format!("0x{}", "0".repeat(65))).is_err());
+        assert!(slot("0xasdf").is_err());
+    }
+
+    #[test]
+    fn depth_and_length_are_no_danger() {
+        let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse::<(BlockId,)>(&deep).is_err());
+        assert!(parse::<(Json<serde_json::Value>,)>(&deep).is_err());
+        let long = format!("[{}1]", "1,".repeat(100_000));
+        assert!(matches!(parse::<(BlockId,)>(&long), Err(RpcError::TooManyArguments { most: 1 })));
+    }
+}

@@ -1,0 +1,98 @@
+//! What methods answer from.
+
+use std::{num::NonZeroUsize, sync::Arc, thread};
+
+use alloy_primitives::B256;
+use parking_lot::Mutex;
+use warpline_chain::ChainSpec;
+use warpline_engine::Engine;
+use warpline_storage::{Database, View};
+
+use super::{
+    RpcError,
+    fees::TipCache,
+    filters::Filters,
+    pool::{Deadline, Pool},
+};
+use crate::{config::RpcLimits, event::EventSender};
+
+/// What the tags `safe` and `finalized` mean where no consensus client says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// The head is both: whoever imports a chain vouches for all of it.
+    Head,
+    /// Nothing is: who asks is told so.
+    Nothing,
+}
+
+/// What a server of JSON-RPC is about.
+#[derive(Clone, Debug)]
+pub struct RpcContext {
+    /// The chain and its state.
+    pub database: Database,
+    /// The rules of the chain.
+    pub chain: Arc<ChainSpec>,
+    /// The hash of the first block.
+    pub genesis_hash: B256,
+    /// What executes calls.
+    pub engine: Engine,
+    /// Where changes of the head are told.
+    pub events: EventSender,
+    /// What the tags `safe` and `finalized` mean.
+    pub finality: Finality,
+    /// What `web3_clientVersion` answers.
+    pub client_version: String,
+}
+
+/// What all connections of all servers share.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) context: RpcContext,
+    pub(super) limits: RpcLimits,
+    pub(super) pool: Pool,
+    pub(super) filters: Filters,
+    pub(super) tip: Mutex<TipCache>,
+}
+
+impl Node {
+    pub(super) fn new(context: RpcContext, limits: RpcLimits) -> Self {
+        let threads = match limits.threads {
+            0 => 2 * thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            threads => threads,
+        };
+        Self {
+            pool: Pool::new(threads, limits.max_waiting),
+            filters: Filters::new(limits.max_filters),
+            tip: Mutex::default(),
+            limits,
+            context,
+        }
+    }
+}
+
+/// A call while it is worked on.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) node: Arc<Node>,
+    pub(super) deadline: Deadline,
+}
+
+impl Call {
+    /// What the node is about.
+    pub(super) fn context(&self) -> &RpcContext {
+        &self.node.context
+    }
+
+    /// What is borne.
+    pub(super) fn limits(&self) -> &RpcLimits {
+        &self.node.limits
+    }
+
+    /// The database as it is now. A method takes one view and answers all from it.
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    pub(super) fn view(&self) -> Result<Arc<View>, RpcError> {
+        Ok(self.context().database.view()?)
+    }
+}

@@ -1,0 +1,270 @@
+//! Why a call is answered with an error, and with which code.
+
+use std::time::Duration;
+
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{B256, Bytes};
+use jsonrpsee::types::{ErrorCode, ErrorObjectOwned};
+use warpline_storage::StorageError;
+
+use super::args::ArgumentError;
+
+/// The call is wrong in a way that has no code of its own.
+const SERVER_ERROR: i32 = -32000;
+/// What the call asks for exceeds a limit (EIP-1474).
+const LIMIT_EXCEEDED: i32 = -32005;
+/// What the call names does not exist (EIP-1474).
+const NOT_FOUND: i32 = -32001;
+/// The call took too long, as Geth has it.
+const TIMED_OUT: i32 = -32002;
+/// The server does too much already.
+const BUSY: i32 = -32009;
+/// There is no safe or finalized block.
+const UNKNOWN_BLOCK: i32 = -39001;
+/// History is no longer kept (EIP-4444).
+const PRUNED: i32 = 4444;
+/// The execution reverted; the data is what it returned.
+const REVERTED: i32 = 3;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcError {
+    /// An argument is not what the method takes.
+    #[error("invalid argument {index}: {problem}")]
+    Argument {
+        /// Which one, from 0.
+        index: usize,
+        /// What is wrong with it.
+        problem: ArgumentError,
+    },
+    /// The arguments are no list.
+    #[error("arguments must be a list")]
+    NoList,
+    /// More arguments than the method takes.
+    #[error("too many arguments, want at most {most}")]
+    TooManyArguments {
+        /// How many it takes.
+        most: usize,
+    },
+    /// The range ends before it begins.
+    #[error("invalid block range: {from} to {to}")]
+    ReversedRange {
+        /// Its first block.
+        from: u64,
+        /// Its last block.
+        to: u64,
+    },
+    /// The range ends after the head.
+    #[error("block range extends beyond current head block {head}")]
+    RangeBeyondHead {
+        /// The newest block.
+        head: u64,
+    },
+    /// The range is longer than what is looked through in one call.
+    #[error("query exceeds max block range {most}")]
+    RangeTooLong {
+        /// How long it may be.
+        most: u64,
+    },
+    /// More logs than fit one response. `last` is how far one can ask.
+    #[error("query exceeds max results {most}, retry with the range {from}-{last}")]
+    TooManyLogs {
+        /// How many may be returned.
+        most: usize,
+        /// The first block that was asked for.
+        from: u64,
+        /// The last block with which the logs would not be too many.
+        last: u64,
+    },
+    /// A filter that names a block never has anything new.
+    #[error("a filter of one block never changes, use eth_getLogs")]
+    FilterOfOneBlock,
+    /// Percentiles must lie between 0 and 100 and must not fall.
+    #[error("invalid reward percentile: {0}")]
+    Percentile(f64),
+    /// There is no such block.
+    #[error("block {} not found", display(.0))]
+    UnknownBlock(BlockId),
+    /// There is no safe or finalized block.
+    #[error("{0} block not found")]
+    NoCheckpoint(BlockNumberOrTag),
+    /// The block has no access list (EIP-7928).
+    #[error("block {0} has no access list")]
+    NoAccessList(u64),
+    /// The block's state is no longer kept.
+    #[error("the state of block {number} is pruned, the earliest kept is that of block {earliest}")]
+    Pruned {
+        /// The block asked for.
+        number: u64,
+        /// The first block whose state can be read.
+        earliest: u64,
+    },
+    /// There is no filter with this id, or not any more.
+    #[error("filter not found")]
+    UnknownFilter,
+    /// There are as many filters as there may be.
+    #[error("too many filters, at most {most} are kept")]
+    TooManyFilters {
+        /// How many may be kept.
+        most: usize,
+    },
+    /// The filter does not look for logs.
+    #[error("the filter is not one of logs")]
+    NotALogFilter,
+    /// There is no such subscription.
+    #[error("there is no subscription of this kind")]
+    UnknownSubscription,
+    /// The node executes what it is given and sends nothing.
+    #[error("this node has no transaction pool")]
+    NoPool,
+    /// The execution reverted.
+    #[error("execution reverted{}{}", if .reason.is_some() { ": " } else { "" }, .reason.as_deref().unwrap_or_default())]
+    Reverted {
+        /// What the output says in words, where it says anything.
+        reason: Option<String>,
+        /// What it returned.
+        output: Bytes,
+    },
+    /// The call took too long.
+    #[error("request timed out after {0:?}")]
+    TimedOut(Duration),
+    /// Too many calls wait already.
+    #[error("server is busy, try again later")]
+    Busy,
+    /// The response is longer than one may be.
+    #[error("response is too big, at most {most} bytes are sent")]
+    ResponseTooBig {
+        /// How long it may be, in bytes.
+        most: usize,
+    },
+    /// The database failed.
+    #[error("{0}")]
+    Storage(#[source] StorageError),
+    /// Something that stands in the chain is not what it must be.
+    #[error("block {number}: {problem}")]
+    Inconsistent {
+        /// In which block.
+        number: u64,
+        /// What is wrong.
+        problem: Inconsistency,
+    },
+    /// The answer could not be written as JSON.
+    #[error("the answer cannot be written: {0}")]
+    Serialize(#[source] serde_json::Error),
+    /// A bug of ours.
+    #[error("internal error")]
+    Panicked,
+}
+
+/// What can be wrong within the database without its having noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Inconsistency {
+    /// It is not there, although it is not beyond the head.
+    #[error("is missing")]
+    MissingBlock,
+    /// It has not one receipt for each transaction.
+    #[error("{transactions} transactions and {receipts} receipts")]
+    Receipts {
+        /// How many transactions it has.
+        transactions: usize,
+        /// How many receipts.
+        receipts: usize,
+    },
+    /// An index names a transaction that the block does not have.
+    #[error("has no transaction {0}")]
+    MissingTransaction(usize),
+    /// Its access list cannot be decoded.
+    #[error("malformed access list: {0}")]
+    AccessList(alloy_rlp::Error),
+}
+
+fn display(id: &BlockId) -> String {
+    match id {
+        BlockId::Hash(hash) => hash.block_hash.to_string(),
+        BlockId::Number(number) => number.to_string(),
+    }
+}
+
+impl RpcError {
+    /// There is no block with this hash.
+    pub(super) fn unknown_hash(hash: B256) -> Self {
+        Self::UnknownBlock(hash.into())
+    }
+
+    /// The code of the response.
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Argument { .. }
+            | Self::NoList
+            | Self::TooManyArguments { .. }
+            | Self::ReversedRange { .. }
+            | Self::RangeBeyondHead { .. }
+            | Self::RangeTooLong { .. }
+            | Self::TooManyLogs { .. }
+            | Self::FilterOfOneBlock
+            | Self::Percentile(_)
+            | Self::UnknownSubscription => ErrorCode::InvalidParams.code(),
+            Self::UnknownBlock(_) | Self::UnknownFilter | Self::NotALogFilter | Self::NoPool => {
+                SERVER_ERROR
+            }
+            Self::NoCheckpoint(_) => UNKNOWN_BLOCK,
+            Self::NoAccessList(_) => NOT_FOUND,
+            Self::Pruned { .. } => PRUNED,
+            Self::TooManyFilters { .. } => LIMIT_EXCEEDED,
+            Self::Reverted { .. } => REVERTED,
+            Self::TimedOut(_) => TIMED_OUT,
+            Self::Busy => BUSY,
+            Self::ResponseTooBig { .. } => jsonrpsee::types::error::OVERSIZED_RESPONSE_CODE,
+            Self::Storage(_) | Self::Inconsistent { .. } | Self::Serialize(_) | Self::Panicked => {
+                ErrorCode::InternalError.code()
+            }
+        }
+    }
+
+    /// Whether this is our fault and not the caller's.
+    pub fn is_internal(&self) -> bool {
+        self.code() == ErrorCode::InternalError.code()
+    }
+}
+
+impl From<StorageError> for RpcError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Ahead { number, .. } => Self::UnknownBlock(number.into()),
+            StorageError::Pruned { number, earliest } => Self::Pruned { number, earliest },
+            error => Self::Storage(error),
+        }
+    }
+}
+
+impl From<RpcError> for ErrorObjectOwned {
+    fn from(error: RpcError) -> Self {
+        let data = match &error {
+            RpcError::Reverted { output, .. } => Some(output),
+            _ => None,
+        };
+        Self::owned(error.code(), error.to_string(), data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revert_has_its_output_as_data() {
+        let output = Bytes::from_static(&[1, 2]);
+        let reverted = RpcError::Reverted { reason: Some("why".to_owned()), output };
+        let error = ErrorObjectOwned::from(reverted);
+        assert_eq!((error.code(), error.message()), (3, "execution reverted: why"));
+        assert_eq!(error.data().map(|data| data.get()), Some("\"0x0102\""));
+    }
+
+    #[test]
+    fn what_the_database_lacks_is_no_failure() {
+        let ahead = RpcError::from(StorageError::Ahead { number: 9, head: 1 });
+        assert_eq!((ahead.code(), ahead.is_internal()), (-32000, false));
+        let pruned = RpcError::from(StorageError::Pruned { number: 1, earliest: 9 });
+        assert_eq!(pruned.code(), 4444);
+    }
+}

@@ -1,0 +1,224 @@
+//! Who may come in.
+//!
+//! A page in a browser on this machine can send requests to this machine. That it cannot read the
+//! answers is the browser's promise, which a page gets around by giving its own name the address of
+//! this machine. So requests that name another host, or come from the page of an origin that nobody
+//! allowed, are refused before anything of them is read.
+
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use jsonrpsee::{
+    server::{HttpBody, HttpRequest, HttpResponse, ws},
+    types::{ErrorObject, Id, Response, ResponsePayload},
+};
+use tower::{BoxError, Service};
+
+use super::connection::Activity;
+
+/// What all names and origins are written as.
+const ANY: &str = "*";
+
+/// Which hosts and origins are allowed.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) hosts: Vec<String>,
+    pub(super) http_origins: Vec<String>,
+    pub(super) ws_origins: Vec<String>,
+}
+
+/// Why somebody may not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Host,
+    Origin,
+    Transport,
+    TooMany,
+    TooSlow,
+}
+
+impl Refusal {
+    const fn status(self) -> u16 {
+        match self {
+            Self::Host | Self::Origin | Self::Transport => 403,
+            Self::TooMany => 503,
+            Self::TooSlow => 408,
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Host => "the host named is not allowed",
+            Self::Origin => "the origin is not allowed",
+            Self::Transport => "nothing is offered in this way at this address",
+            Self::TooMany => "too many connections, try again later",
+            Self::TooSlow => "the request did not end in time",
+        }
+    }
+
+    /// The refusal as a response to whoever speaks JSON-RPC.
+    fn response(self) -> HttpResponse {
+        let error = ErrorObject::borrowed(-32000, self.message(), None);
+        let payload = ResponsePayload::<()>::error_borrowed(error);
+        let json = serde_json::to_string(&Response::new(payload, Id::Null)).unwrap_or_default();
+        let mut response = HttpResponse::new(HttpBody::from(json));
+        if let Ok(status) = self.status().try_into() {
+            *response.status_mut() = status;
+        }
+        if let Ok(json) = "application/json".parse() {
+            response.headers_mut().insert("content-type", json);
+        }
+        if let (Self::TooMany | Self::TooSlow, Ok(close)) = (self, "close".parse()) {
+            response.headers_mut().insert("connection", close);
+        }
+        response
+    }
+}
+
+impl Gate {
+    /// Whether `name`, which may have a port behind it, may be used for this server.
+    fn allows_host(&self, name: &str) -> bool {
+        let host = match name.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').map_or(rest, |(host, _)| host),
+            None => name.split_once(':').map_or(name, |(host, _)| host),
+        };
+        host.parse::<IpAddr>().is_ok()
+            || self.hosts.iter().any(|allowed| allowed == ANY || allowed.eq_ignore_ascii_case(host))
+    }
+
+    fn check<B>(&self, request: &HttpRequest<B>) -> Result<(), Refusal> {
+        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+        // One that names no host comes from no browser.
+        let host = header("host").or_else(|| request.uri().host());
+        if host.is_some_and(|host| !self.allows_host(host)) {
+            return Err(Refusal::Host);
+        }
+        let is_ws = ws::is_upgrade_request(request);
+        let origins = if is_ws { &self.ws_origins } else { &self.http_origins };
+        let allows = |origin: &str| is_allowed(origins, origin);
+        if header("origin").is_some_and(|origin| !allows(origin)) {
+            return Err(Refusal::Origin);
+        }
+        Ok(())
+    }
+}
+
+/// Whether `origin` is one of `allowed`.
+pub(super) fn is_allowed(allowed: &[String], origin: &str) -> bool {
+    allowed.iter().any(|allowed| allowed == ANY || allowed.eq_ignore_ascii_case(origin))
+}
+
+/// The way into a server: through the gate, and to HTTP or WebSocket.
+#[derive(Clone, Debug)]
+pub(super) struct Entrance<H, W> {
+    pub(super) gate: Arc<Gate>,
+    pub(super) http: Option<H>,
+    pub(super) ws: Option<W>,
+    pub(super) activity: Activity,
+    /// Whether there is room for the connection.
+    pub(super) has_room: bool,
+    /// How long a request over HTTP may take, from its first line to its response.
+    pub(super) time: Duration,
+}
+
+impl<H, W, B> Service<HttpRequest<B>> for Entrance<H, W>
+where
+    H: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError, Future: Send + 'static>,
+    W: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError, Future: Send + 'static>,
+{
+    type Response = HttpResponse;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+        let refused = |refusal: Refusal| -> Self::Future {
+            tracing::debug!(?refusal, "request refused");
+            Box::pin(async move { Ok(refusal.response()) })
+        };
+        if !self.has_room {
+            return refused(Refusal::TooMany);
+        }
+        if let Err(refusal) = self.gate.check(&request) {
+            return refused(refusal);
+        }
+        let active = self.activity.request();
+        if ws::is_upgrade_request(&request) {
+            let Some(ws) = &mut self.ws else { return refused(Refusal::Transport) };
+            let upgrade = ws.call(request);
+            return Box::pin(async move {
+                let _active = active;
+                upgrade.await
+            });
+        }
+        let Some(http) = &mut self.http else { return refused(Refusal::Transport) };
+        let (response, time) = (http.call(request), self.time);
+        Box::pin(async move {
+            let _active = active;
+            let response = tokio::time::timeout(time, response).await;
+            response.unwrap_or_else(|_| Ok(Refusal::TooSlow.response()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate() -> Gate {
+        Gate {
+            hosts: vec!["localhost".to_owned()],
+            http_origins: vec!["https://good.example".to_owned()],
+            ws_origins: Vec::new(),
+        }
+    }
+
+    fn request(headers: &[(&'static str, &str)]) -> HttpRequest<()> {
+        let mut request = HttpRequest::new(());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        request
+    }
+
+    #[test]
+    fn addresses_and_known_names_are_hosts() {
+        for (host, is_allowed) in [
+            ("localhost", true),
+            ("LocalHost:8545", true),
+            ("127.0.0.1:8545", true),
+            ("[::1]:8545", true),
+            ("[::1]", true),
+            ("evil.example", false),
+            ("evil.example:8545", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(gate().check(&request(&[("host", host)])).is_ok(), is_allowed, "{host}");
+        }
+        let any = Gate { hosts: vec![ANY.to_owned()], ..gate() };
+        assert!(any.check(&request(&[("host", "evil.example")])).is_ok());
+    }
+
+    #[test]
+    fn only_pages_of_known_origins_come_in() {
+        let check = |headers: &[_]| gate().check(&request(headers));
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&[("origin", "https://good.example")]), Ok(()));
+        assert_eq!(check(&[("origin", "https://evil.example")]), Err(Refusal::Origin));
+        assert_eq!(check(&[("origin", "null")]), Err(Refusal::Origin));
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+        assert_eq!(check(&upgrade), Ok(()));
+        let page = [upgrade[0], upgrade[1], ("origin", "https://good.example")];
+        assert_eq!(check(&page), Err(Refusal::Origin));
+    }
+}

@@ -1,0 +1,133 @@
+//! What happens to every call before and after its method: it is made what the methods expect, and it
+//! is counted.
+
+use std::time::Instant;
+
+use jsonrpsee::{
+    core::middleware::{Batch, BatchEntry, Notification, RpcServiceT},
+    server::{BatchResponseBuilder, MethodResponse, Methods},
+    types::Request,
+};
+use tower::Layer;
+
+use super::pool::Deadline;
+use crate::{config::RpcLimits, metrics};
+
+/// The name under which calls of unknown methods are counted: their own names are the clients' to
+/// choose, and there may be any number of them.
+const UNKNOWN: &str = "unknown";
+
+/// Makes [`Observed`] services.
+#[derive(Clone, Debug)]
+pub(super) struct Observe {
+    pub(super) methods: Methods,
+    pub(super) limits: RpcLimits,
+}
+
+/// A service whose calls are counted and timed.
+#[derive(Clone, Debug)]
+pub(super) struct Observed<S> {
+    service: S,
+    observe: Observe,
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, service: S) -> Observed<S> {
+        Observed { service, observe: self.clone() }
+    }
+}
+
+/// Clients that have nothing to say write `"params": null`, which is no value of parameters.
+fn without_null(mut request: Request<'_>) -> Request<'_> {
+    request.params = request.params.take().filter(|params| params.get().trim() != "null");
+    request
+}
+
+impl<S> RpcServiceT for Observed<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.service.clone();
+        let known = self.observe.methods.method_with_name(request.method_name());
+        let name = known.map_or(UNKNOWN, |(name, _)| name);
+        async move {
+            let begun = Instant::now();
+            let running = metrics::Running::call();
+            let response = service.call(without_null(request)).await;
+            drop(running);
+            metrics::called(name, response.as_error_code(), begun.elapsed());
+            tracing::debug!(
+                method = name,
+                code = response.as_error_code(),
+                microseconds = begun.elapsed().as_micros(),
+                "call"
+            );
+            response
+        }
+    }
+
+    /// One call after the other. When the time of the batch is over the rest is answered with errors, so
+    /// that what was done is not lost.
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.clone();
+        let deadline = Deadline::after(self.observe.limits.batch_time());
+        let most = self.observe.limits.response_bytes() as usize;
+        async move {
+            metrics::batched(batch.len());
+            let mut responses = BatchResponseBuilder::new_with_limit(most);
+            let mut has_notification = false;
+            for entry in batch {
+                let response = match entry {
+                    Ok(BatchEntry::Call(request)) => match deadline.check() {
+                        Ok(()) => {
+                            let id = request.id();
+                            let due = deadline.at().into();
+                            let response =
+                                tokio::time::timeout_at(due, service.call(request)).await;
+                            response
+                                .unwrap_or_else(|_| MethodResponse::error(id, deadline.passed()))
+                        }
+                        Err(passed) => MethodResponse::error(request.id(), passed),
+                    },
+                    Ok(BatchEntry::Notification(notification)) => {
+                        has_notification = true;
+                        service.notification(notification).await;
+                        continue;
+                    }
+                    Err(invalid) => {
+                        let (error, id) = invalid.into_parts();
+                        MethodResponse::error(id, error)
+                    }
+                };
+                if let Err(too_big) = responses.append(response) {
+                    return too_big;
+                }
+            }
+            if has_notification && responses.is_empty() {
+                return MethodResponse::notification();
+            }
+            MethodResponse::from_batch(responses.finish())
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.service.notification(notification)
+    }
+}

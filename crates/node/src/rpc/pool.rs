@@ -1,0 +1,178 @@
+//! Reading for clients, on threads of its own and not on those that serve connections.
+//!
+//! What reads the database may wait for the disk, and what looks through many blocks takes long. Both
+//! happen on threads that may block, of which there are so many that the machine has enough to do and
+//! no more. Long work has fewer of them, so that a short read never waits behind long ones only. Who
+//! comes when very many wait already is sent away at once.
+//!
+//! A call is answered when its time is over, whatever its work does. Work ends by looking at its
+//! [`Deadline`]; until then it keeps its place, so that work nobody waits for is counted, too.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Semaphore;
+
+use super::RpcError;
+
+/// When the answer to a call is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    at: Instant,
+    time: Duration,
+}
+
+impl Deadline {
+    /// In `time` from now.
+    pub(super) fn after(time: Duration) -> Self {
+        Self { at: Instant::now() + time, time }
+    }
+
+    /// When that is.
+    pub(super) const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Goes on where there is time left.
+    ///
+    /// # Errors
+    /// [`RpcError::TimedOut`] where there is none.
+    pub(super) fn check(&self) -> Result<(), RpcError> {
+        if Instant::now() < self.at { Ok(()) } else { Err(self.passed()) }
+    }
+
+    /// The error of a call that took too long.
+    pub(super) const fn passed(&self) -> RpcError {
+        RpcError::TimedOut(self.time)
+    }
+}
+
+/// How long a piece of work may be expected to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Some reads.
+    Light,
+    /// As many reads as the caller asks for, or execution.
+    Heavy,
+}
+
+/// Threads that read.
+#[derive(Debug)]
+pub(super) struct Pool {
+    light: Arc<Semaphore>,
+    heavy: Arc<Semaphore>,
+    waiting: Semaphore,
+}
+
+impl Pool {
+    /// A pool of `threads`, before which at most `waiting` calls wait.
+    pub(super) fn new(threads: usize, waiting: usize) -> Self {
+        Self {
+            light: Arc::new(Semaphore::new(threads.max(1))),
+            heavy: Arc::new(Semaphore::new(threads.div_ceil(2).max(1))),
+            waiting: Semaphore::new(waiting.clamp(1, Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// Does `work` on one of the threads.
+    ///
+    /// # Errors
+    /// Those of `work`, [`RpcError::Busy`] where too many wait, [`RpcError::TimedOut`] when the time is
+    /// over, and [`RpcError::Panicked`].
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        weight: Weight,
+        deadline: Deadline,
+        work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let place = self.waiting.try_acquire().map_err(|_| RpcError::Busy)?;
+        let threads = match weight {
+            Weight::Light => Arc::clone(&self.light),
+            Weight::Heavy => Arc::clone(&self.heavy),
+        };
+        let due = deadline.at().into();
+        let permit = tokio::time::timeout_at(due, threads.acquire_owned()).await;
+        let permit = permit.map_err(|_| deadline.passed())?.map_err(|_| RpcError::Busy)?;
+        drop(place);
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match tokio::time::timeout_at(due, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(RpcError::Panicked),
+            Err(_) => Err(deadline.passed()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_panic_ends_one_call() {
+        let pool = Pool::new(1, 1);
+        let deadline = Deadline::after(LONG);
+        let panics = pool.run::<()>(Weight::Light, deadline, || panic!("on purpose"));
+        assert!(matches!(panics.await, Err(RpcError::Panicked)));
+        assert_eq!(pool.run(Weight::Light, deadline, || Ok(1)).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_keeps_the_place_but_is_answered() {
+        let pool = Pool::new(1, 1);
+        let (end, wait) = mpsc::channel::<()>();
+        let work = move || {
+            let _ = wait.recv();
+            Ok(())
+        };
+        let first = pool.run(Weight::Heavy, Deadline::after(Duration::from_millis(20)), work);
+        assert!(matches!(first.await, Err(RpcError::TimedOut(_))));
+        let soon = Deadline::after(Duration::from_millis(20));
+        let second = pool.run(Weight::Heavy, soon, || Ok(()));
+        assert!(matches!(second.await, Err(RpcError::TimedOut(_))));
+        let light = pool.run(Weight::Light, Deadline::after(LONG), || Ok(()));
+        light.await.unwrap();
+        drop(end);
+        pool.run(Weight::Heavy, Deadline::after(LONG), || Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait() {
+        let pool = Arc::new(Pool::new(1, 1));
+        let (end, wait) = mpsc::channel::<()>();
+        let run = |work: Box<dyn FnOnce() -> Result<(), RpcError> + Send>| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move { pool.run(Weight::Light, Deadline::after(LONG), work).await })
+        };
+        let works = run(Box::new(move || {
+            let _ = wait.recv();
+            Ok(())
+        }));
+        while pool.light.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let waits = run(Box::new(|| Ok(())));
+        while pool.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = pool.run(Weight::Light, Deadline::after(LONG), || Ok(()));
+        assert!(matches!(refused.await, Err(RpcError::Busy)));
+        drop(end);
+        works.await.unwrap().unwrap();
+        waits.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn no_time_is_no_time() {
+        assert!(Deadline::after(Duration::ZERO).check().is_err());
+        assert!(Deadline::after(LONG).check().is_ok());
+    }
+}
