@@ -14,6 +14,7 @@
 
 mod args;
 mod blocks;
+mod calls;
 mod connection;
 mod context;
 mod debug;
@@ -26,9 +27,12 @@ mod methods;
 mod node;
 mod observe;
 mod pool;
+mod proofs;
 mod server;
+mod simulation;
 mod state;
 mod subscriptions;
+mod traces;
 mod transactions;
 
 use std::sync::Arc;
@@ -47,10 +51,14 @@ fn methods_of(node: Arc<context::Node>) -> Result<Methods, RegisterMethodError> 
     blocks::register(&mut methods);
     transactions::register(&mut methods);
     state::register(&mut methods);
+    proofs::register(&mut methods);
     logs::register(&mut methods);
     filters::register(&mut methods);
     subscriptions::register(&mut methods);
     fees::register(&mut methods);
+    calls::register(&mut methods);
+    simulation::register(&mut methods);
     debug::register(&mut methods);
+    traces::register(&mut methods);
     methods.finish()
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, U64, keccak256};
 use serde::Serialize;
+use warpline_chain::ForkConfigs;
 
-use super::{RpcError, context::Call, methods::Registry};
+use super::{RpcError, blocks, context::Call, methods::Registry};
 
 pub(super) fn register(methods: &mut Registry) {
     methods
@@ -13,6 +14,7 @@ pub(super) fn register(methods: &mut Registry) {
         .light("eth_syncing", syncing)
         .light("eth_accounts", accounts)
         .light("eth_capabilities", capabilities)
+        .light("eth_config", config)
         .light("net_version", network)
         .light("net_listening", listening)
         .light("net_peerCount", peers)
@@ -56,6 +58,13 @@ fn client_version(call: &Call, (): ()) -> Result<String, RpcError> {
 
 fn sha3(_: &Call, (bytes,): (Bytes,)) -> Result<B256, RpcError> {
     Ok(keccak256(bytes))
+}
+
+/// The forks as of the head (EIP-7910).
+fn config(call: &Call, (): ()) -> Result<ForkConfigs, RpcError> {
+    let view = call.view()?;
+    let genesis = blocks::header(&view, 0)?.header;
+    Ok(call.context().chain.fork_configs(&genesis, view.head().header.timestamp))
 }
 
 /// Up to which block the node can answer, and from which on.
