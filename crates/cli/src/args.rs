@@ -12,6 +12,7 @@ use warpline_workloads::Workload;
 use crate::{
     analyze::AnalyzeCommand,
     chain::{db::DbCommand, export::ExportArgs, import::ImportArgs, init::InitArgs},
+    node::NodeArgs,
 };
 
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// Explain what parallel execution saves, and what stands in its way, as a page.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Serve the chain in the database over JSON-RPC.
+    #[command(after_help = NODE_EXAMPLES, args_override_self = true)]
+    Node(Box<NodeArgs>),
     /// Make a database that begins with a chain's genesis block.
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
@@ -112,6 +116,13 @@ const REPORT_EXAMPLES: &str = "Examples:
 Beside the page go the figures: NAME.json, NAME-blocks.csv and NAME-conflicts.csv.
 
 Exit status: 0 all blocks reported, 1 a mismatch or a failed block, 2 unusable input or arguments.";
+
+const NODE_EXAMPLES: &str = "Examples:
+  warpline node --http                                  at http://127.0.0.1:8545
+  warpline node --http --ws --http.api eth,net,web3,debug --metrics 127.0.0.1:9001
+  warpline node --config node.toml --import chain.rlp   flags from a file, blocks while serving
+
+Stops at SIGINT and SIGTERM, with everything on the disk.";
 
 const INIT_EXAMPLES: &str = "Examples:
   warpline init                                       Ethereum mainnet, in the usual folder

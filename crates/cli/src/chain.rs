@@ -70,7 +70,7 @@ impl DatadirArgs {
 }
 
 /// The chain that `--chain` names: `mainnet`, or a genesis file.
-fn chain_source(name: &Path) -> anyhow::Result<ChainSource> {
+pub(crate) fn chain_source(name: &Path) -> anyhow::Result<ChainSource> {
     if name == Path::new("mainnet") {
         return Ok(ChainSource::Mainnet);
     }

@@ -10,6 +10,7 @@ mod fuzz;
 mod json;
 mod measure;
 mod memory;
+mod node;
 mod replay;
 mod report;
 mod table;
@@ -34,11 +35,19 @@ const FAILURE: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let arguments = match node::arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            table::complain(&error);
+            return UNUSABLE.into();
+        }
+    };
+    let result = match Cli::parse_from(arguments).command {
         Command::Replay(args) => replay::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Init(args) => chain::init::run(&args),
         Command::Import(args) => chain::import::run(&args),
         Command::Export(args) => chain::export::run(&args),

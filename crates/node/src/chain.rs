@@ -14,6 +14,7 @@
 
 mod branch;
 mod execute;
+pub(crate) mod measure;
 mod open;
 
 use std::sync::Arc;
@@ -31,7 +32,9 @@ pub use open::{ChainSource, OpenError};
 use self::{
     branch::{Branches, Member},
     execute::Executed,
+    measure::{Part, timed},
 };
+use crate::event::{ChainEvent, EventBlock, EventSender};
 
 /// A chain in a database, and the engine that executes what comes in.
 ///
@@ -48,6 +51,8 @@ pub struct Chain {
     branches: Branches,
     /// How many blocks were appended since the last durable commit.
     deferred: u64,
+    /// Where changes of the head are told.
+    events: Option<EventSender>,
 }
 
 /// How a [`Chain`] writes.
@@ -131,12 +136,30 @@ impl Chain {
         self.view.head()
     }
 
+    /// Tells `events` of every change of the head from now on.
+    pub fn announce_to(&mut self, events: EventSender) {
+        self.events = Some(events);
+    }
+
     /// Takes in a block.
     ///
     /// # Errors
     /// [`ImportError::Rejected`] with the first rule that it breaks; the other errors say nothing about
     /// the block. After any of them the chain is as before.
     pub fn import(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
+        let imported = self.take_in(incoming);
+        measure::ended(match &imported {
+            Ok(Imported::Known) => "known",
+            Ok(Imported::Extended) => "extended",
+            Ok(Imported::Beside) => "beside",
+            Ok(Imported::Reorganised { .. }) => "reorganised",
+            Err(ImportError::Rejected(_)) => "rejected",
+            Err(ImportError::Storage(_) | ImportError::Failed(_)) => "failed",
+        });
+        imported
+    }
+
+    fn take_in(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
         let hash = incoming.block.hash;
         if self.view.number(hash)?.is_some() || self.branches.contains(hash) {
             return Ok(Imported::Known);
@@ -177,16 +200,20 @@ impl Chain {
         let parent = self.view.head().clone();
         let state = self.view.state();
         let executed = self.execute(&incoming, &parent, &state, self.trie.clone())?;
-        let mut writer = self.database.writer()?;
-        writer.append(&executed.stored(&incoming.block))?;
-        self.prune(&mut writer, incoming.block.number())?;
-        self.deferred += 1;
-        let durable = self.deferred >= self.options.durable_every;
-        writer.commit(if durable { Durability::Durable } else { Durability::Deferred })?;
-        if durable {
-            self.deferred = 0;
-        }
-        self.advance(Some(executed.trie))?;
+        let durable = self.deferred + 1 >= self.options.durable_every;
+        timed(Part::Commit, || {
+            let mut writer = self.database.writer()?;
+            writer.append(&executed.stored(&incoming.block))?;
+            self.prune(&mut writer, incoming.block.number())?;
+            writer.commit(if durable { Durability::Durable } else { Durability::Deferred })
+        })?;
+        self.deferred = if durable { 0 } else { self.deferred + 1 };
+        let Executed { trie, receipts, tip, .. } = executed;
+        self.advance(Some(trie))?;
+        self.announce(Vec::new, || {
+            let total_difficulty = tip.total_difficulty;
+            vec![EventBlock { block: incoming.block, receipts, total_difficulty }]
+        });
         Ok(Imported::Extended)
     }
 
@@ -210,8 +237,25 @@ impl Chain {
             }
             None => state.trie(),
         };
-        self.branches.forget_before(self.view.head().header.number);
+        let head = self.view.head().header.number;
+        measure::head(head);
+        self.branches.forget_before(head);
         Ok(())
+    }
+
+    /// Tells whoever listens that the chain lost and gained blocks.
+    fn announce(
+        &self,
+        removed: impl FnOnce() -> Vec<EventBlock>,
+        added: impl FnOnce() -> Vec<EventBlock>,
+    ) {
+        let Some(events) = self.events.as_ref().filter(|events| events.receiver_count() > 0) else {
+            return;
+        };
+        let shared = |blocks: Vec<EventBlock>| blocks.into_iter().map(Arc::new).collect();
+        let event = ChainEvent { removed: shared(removed()), added: shared(added()) };
+        // The last listener may have gone in the meantime.
+        let _ = events.send(Arc::new(event));
     }
 
     /// Takes back to where the branch of block `hash` begins, and appends the branch.
@@ -221,13 +265,16 @@ impl Chain {
         let mut removed = Vec::new();
         for number in ancestor + 1..=head {
             let total_difficulty = self.view.total_difficulty(number)?.unwrap_or_default();
+            let receipts = self.view.receipts(number)?.unwrap_or_default();
             let block = self.view.block(number)?;
-            removed.extend(block.map(|block| Member {
-                incoming: IncomingBlock { block, encoded_len: None },
-                total_difficulty,
-                executed: None,
-            }));
+            removed.extend(block.map(|block| EventBlock { block, receipts, total_difficulty }));
         }
+        let members = removed.iter().map(|lost| Member {
+            incoming: IncomingBlock { block: lost.block.clone(), encoded_len: None },
+            total_difficulty: lost.total_difficulty,
+            executed: None,
+        });
+        let members = members.collect();
         let mut writer = self.database.writer()?;
         writer.revert_to(ancestor)?;
         for member in &path {
@@ -238,8 +285,19 @@ impl Chain {
         }
         writer.commit(Durability::Durable)?;
         self.deferred = 0;
-        self.branches.swap(hash, &path, removed);
+        self.branches.swap(hash, &path, members);
         self.advance(None)?;
+        self.announce(
+            || removed.into_iter().rev().collect(),
+            || {
+                let gained = path.into_iter().filter_map(|member| {
+                    let Member { incoming, total_difficulty, executed } = member;
+                    let receipts = executed?.receipts.clone();
+                    Some(EventBlock { block: incoming.block, receipts, total_difficulty })
+                });
+                gained.collect()
+            },
+        );
         Ok(Imported::Reorganised { ancestor, removed: head - ancestor })
     }
 }

@@ -9,6 +9,7 @@ pub mod event;
 mod import;
 pub mod metrics;
 pub mod rpc;
+pub mod service;
 
 pub use chain::{
     Chain, ChainOptions, ChainSource, ImportError, Imported, IncomingBlock, OpenError,

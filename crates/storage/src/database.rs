@@ -79,6 +79,11 @@ impl Database {
         Self::open(directory, options)
     }
 
+    /// Whether there is a database in the folder `directory`.
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE_NAME).exists()
+    }
+
     /// Opens the database in the folder `directory`.
     ///
     /// # Errors

@@ -12,7 +12,10 @@ use warpline_replay::{Rejection, TransactionRoots, VerifyError, receipts_with, v
 use warpline_storage::{ExecutedBlock, StorageError, StoredHeader};
 use warpline_trie::{StateTrie, TrieUpdates};
 
-use super::{Chain, ImportError, IncomingBlock};
+use super::{
+    Chain, ImportError, IncomingBlock,
+    measure::{self, Part, timed},
+};
 
 /// How many generations back ommers are looked for.
 const OMMER_GENERATIONS: usize = 7;
@@ -66,7 +69,8 @@ impl Chain {
             options = options.observed_by(roots as &mut dyn CommitObserver);
         }
         let engine = self.engine.with_vm(Ethereum::new(Arc::clone(&rules)));
-        let output = engine.execute_with(block, state, options).map_err(|error| match error {
+        let output = timed(Part::Execute, || engine.execute_with(block, state, options));
+        let output = output.map_err(|error| match error {
             ExecutionError::InvalidBlock(error) => {
                 ImportError::Rejected(Rejection::Execution(Box::new(error)))
             }
@@ -80,8 +84,12 @@ impl Chain {
             None => &[],
         };
         verify_output(block, &rules, &output, roots).map_err(Rejection::Verification)?;
-        trie.apply(&output.state).map_err(StorageError::Trie)?;
-        let updates = trie.commit();
+        measure::executed(block.transactions.len(), output.gas_used, &output.work);
+        let updates = timed(Part::Root, || {
+            trie.apply(&output.state)?;
+            Ok(trie.commit())
+        });
+        let updates = updates.map_err(StorageError::Trie)?;
         let (expected, found) = (block.header.state_root, updates.root);
         if expected != found {
             return Err(Rejection::Verification(VerifyError::StateRoot { expected, found }).into());

@@ -130,6 +130,16 @@ impl Chain {
         let spec = Arc::clone(engine.vm().spec());
         let trie = view.state().trie();
         let branches = Branches::default();
-        Ok(Self { database, spec, engine, options, view, trie, branches, deferred: 0 })
+        Ok(Self {
+            database,
+            spec,
+            engine,
+            options,
+            view,
+            trie,
+            branches,
+            deferred: 0,
+            events: None,
+        })
     }
 }

@@ -1,0 +1,175 @@
+//! A node at work: servers, and whatever brings blocks, until it is told to stop. Wiring only.
+
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use metrics_exporter_prometheus::BuildError;
+use tokio::task::JoinError;
+use tracing::{error, info};
+use warpline_replay::{ChainFile, ChainFileError};
+use warpline_storage::StorageError;
+
+use crate::{
+    Chain, ImportFileError,
+    chain::measure,
+    config::RpcConfig,
+    event, import_file,
+    metrics::{self, MetricsServer},
+    rpc::{Finality, RpcContext, RpcServer, RpcServerError},
+};
+
+/// How many changes of the head may wait for a subscriber that is slow.
+const EVENTS_KEPT: usize = 1024;
+
+/// How long connections may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the sizes of tables are looked at.
+const TABLES_EVERY: Duration = Duration::from_secs(60);
+
+/// What a node does.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceConfig {
+    /// The servers of JSON-RPC.
+    pub rpc: RpcConfig,
+    /// Where `/metrics`, `/health` and `/ready` are served; nowhere without it.
+    pub metrics: Option<SocketAddr>,
+    /// Chain files to import while serving, in order.
+    pub imports: Vec<PathBuf>,
+    /// What `web3_clientVersion` answers.
+    pub client_version: String,
+}
+
+/// Why a node stopped, or did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The servers of JSON-RPC cannot be started.
+    #[error(transparent)]
+    Rpc(#[from] RpcServerError),
+    /// The server of metrics cannot be started.
+    #[error("cannot serve metrics at {address}: {source}")]
+    Metrics {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is counted cannot be collected.
+    #[error(transparent)]
+    Collect(#[from] BuildError),
+    /// A task of ours panicked.
+    #[error(transparent)]
+    Task(#[from] JoinError),
+}
+
+/// Serves `chain` until `shutdown` is ready. Then no more connections and blocks are taken, what is
+/// under way is finished, and the database is on the disk. `started` is told where the servers for HTTP
+/// and WebSockets listen. To be called within a tokio runtime.
+///
+/// # Errors
+/// Where a server cannot be started, or the database fails.
+pub async fn run(
+    mut chain: Chain,
+    config: ServiceConfig,
+    started: impl FnOnce(Option<SocketAddr>, Option<SocketAddr>),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServiceError> {
+    let events = event::channel(EVENTS_KEPT);
+    chain.announce_to(events.clone());
+    let database = chain.database().clone();
+    let collected = config.metrics.is_some().then(metrics::collect).transpose()?;
+    measure::describe();
+    let genesis_hash = database.view()?.hash(0)?.unwrap_or_default();
+    let context = RpcContext {
+        database: database.clone(),
+        chain: Arc::clone(chain.spec()),
+        genesis_hash,
+        engine: chain.engine().clone(),
+        events,
+        finality: Finality::Head,
+        client_version: config.client_version,
+    };
+    let rpc = RpcServer::start(&config.rpc, context).await?;
+    let metrics = match config.metrics.zip(collected) {
+        Some((address, handle)) => Some(
+            MetricsServer::start(address, handle, database.clone())
+                .await
+                .map_err(|source| ServiceError::Metrics { address, source })?,
+        ),
+        None => None,
+    };
+    let tables = metrics.is_some().then(|| {
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TABLES_EVERY);
+            loop {
+                ticks.tick().await;
+                let view = database.view();
+                let _ =
+                    tokio::task::spawn_blocking(move || view.map(|view| measure::tables(&view)));
+            }
+        })
+    });
+    started(rpc.http(), rpc.ws());
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let imports = config.imports;
+    let importing = tokio::task::spawn_blocking(move || {
+        import_files(&mut chain, &imports, || !*stopping.borrow());
+        chain
+    });
+
+    shutdown.await;
+    info!("stopping");
+    // Whoever imports may have gone already.
+    let _ = stop.send(true);
+    rpc.stop(GRACE).await;
+    if let Some(tables) = tables {
+        tables.abort();
+    }
+    if let Some(metrics) = metrics {
+        metrics.stop(GRACE).await;
+    }
+    let mut chain = importing.await?;
+    chain.flush()?;
+    info!(head = chain.head().header.number, "stopped");
+    Ok(())
+}
+
+/// Imports files one after the other as long as `goes_on`. What cannot be imported is said, and the
+/// node goes on with what it has.
+fn import_files(chain: &mut Chain, paths: &[PathBuf], goes_on: impl Fn() -> bool) {
+    for path in paths {
+        if !goes_on() {
+            return;
+        }
+        let file = path.display();
+        match import_path(chain, path, &goes_on) {
+            Ok(done) => info!(
+                %file,
+                imported = done.imported,
+                known = done.known,
+                head = chain.head().header.number,
+                "import ended"
+            ),
+            Err(error) => {
+                error!(%file, %error, head = chain.head().header.number, "import stopped");
+                return;
+            }
+        }
+    }
+}
+
+fn import_path(
+    chain: &mut Chain,
+    path: &std::path::Path,
+    goes_on: &impl Fn() -> bool,
+) -> Result<crate::ImportProgress, ImportFileError> {
+    let file = if path.as_os_str() == "-" {
+        ChainFile::from_reader(io::stdin())
+    } else {
+        ChainFile::open(path)
+    };
+    let file: Result<_, ChainFileError> = file;
+    import_file(chain, file?, |_| goes_on())
+}
