@@ -157,7 +157,7 @@ struct LimitArgs {
     timeout: u64,
     /// Threads that read for clients; 0 for two for each core.
     #[arg(long = "rpc.threads", value_name = "N", default_value_t = RpcLimits::default().threads)]
-    threads: usize,
+    rpc_threads: usize,
     /// Calls that may wait for such a thread.
     #[arg(long = "rpc.max-waiting", value_name = "N", default_value_t = RpcLimits::default().max_waiting)]
     max_waiting: usize,
@@ -217,7 +217,7 @@ impl NodeArgs {
                 gascap: limits.gascap,
                 evm_timeout: limits.evm_timeout,
                 timeout: limits.timeout,
-                threads: limits.threads,
+                threads: limits.rpc_threads,
                 max_waiting: limits.max_waiting,
             },
         }

@@ -6,6 +6,7 @@
 mod analyze;
 mod bench;
 mod bounds;
+mod chain;
 mod conformance;
 mod fixtures;
 mod fuzz;

@@ -1,0 +1,243 @@
+//! `init`, `import`, `export`, `db` and `node`, as people run them.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{stderr, stdout, warpline};
+
+/// The folder with a chain from Homestead to the second blob parameter fork, where it is at hand.
+fn rpc_compat() -> Option<PathBuf> {
+    warpline_testkit::shared("rpc-compat")
+}
+
+/// A folder with a database that holds the genesis block.
+fn initialised(folder: &Path) -> TempDir {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = warpline();
+    command.arg("init").arg("--chain").arg(folder.join("genesis.json"));
+    command.arg("--datadir").arg(data.path()).assert().success();
+    data
+}
+
+/// Runs `arguments` on the database in `data` and returns what was printed.
+fn run(data: &Path, arguments: &[&str]) -> String {
+    let mut command = warpline();
+    stdout(&command.args(arguments).arg("--datadir").arg(data).assert().success())
+}
+
+#[test]
+fn a_chain_comes_in_and_goes_out_again() {
+    let Some(folder) = rpc_compat() else { return };
+    let file = folder.join("chain.rlp");
+    let (one, two) = (initialised(&folder), initialised(&folder));
+    let printed = run(one.path(), &["import", file.to_str().unwrap()]);
+    assert!(printed.contains("54 blocks imported, 0 known already; 249 transactions"), "{printed}");
+    assert!(printed.contains("head: block 54 0xd226371d0b15"), "{printed}");
+
+    let exported = one.path().join("exported.rlp.gz");
+    run(one.path(), &["export", exported.to_str().unwrap()]);
+    run(two.path(), &["import", exported.to_str().unwrap(), "--durable-every", "1"]);
+    let all = ["db", "export"];
+    assert!(run(one.path(), &all) == run(two.path(), &all), "the databases differ");
+    let checked = run(two.path(), &["db", "check"]);
+    assert!(checked.contains("all in order: 55 blocks with 249 transactions"), "{checked}");
+    let stats = run(two.path(), &["db", "stats"]);
+    assert!(stats.contains("blocks 0 to 54, states from 0 on"), "{stats}");
+    let again = run(two.path(), &["import", file.to_str().unwrap()]);
+    assert!(again.contains("0 blocks imported, 54 known already"), "{again}");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_the_reason() {
+    let empty = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str], code: i32, reason: &str| {
+        let mut command = warpline();
+        let assert = command.args(arguments).arg("--datadir").arg(empty.path()).assert().code(code);
+        let said = stderr(&assert) + &stdout(&assert);
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    };
+    refused(&["import", "x.rlp"], 2, "make one with `warpline init`");
+    refused(&["db", "check"], 2, "no database at");
+    refused(&["init", "--chain", "nowhere.json"], 2, "neither `mainnet` nor a genesis file");
+    refused(&["node"], 2, "no database at");
+
+    let genesis = empty.path().join("genesis.json");
+    fs::write(&genesis, r#"{"config": {"chainId": 5, "berlinBlock": 0, "londonBlock": 1}}"#)
+        .unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let genesis = genesis.to_str().unwrap();
+    let one = r#"{"config": {"chainId": 5}, "extraData": "0x01"}"#;
+    let other = empty.path().join("other.json");
+    fs::write(&other, one).unwrap();
+    let mut command = warpline();
+    command.args(["init", "--chain", other.to_str().unwrap()]);
+    command.arg("--datadir").arg(data.path()).assert().success();
+    let mut command = warpline();
+    let assert = command.args(["init", "--chain", "mainnet"]).arg("--datadir").arg(data.path());
+    let said = stderr(&assert.assert().code(2));
+    assert!(said.contains("choose another --datadir"), "{said}");
+    refused(&["init", "--chain", genesis], 2, "homestead");
+
+    let garbage = empty.path().join("garbage.rlp");
+    fs::write(&garbage, b"not a chain").unwrap();
+    let mut command = warpline();
+    command.args(["import", garbage.to_str().unwrap()]).arg("--datadir").arg(data.path());
+    let said = stdout(&command.assert().code(1));
+    assert!(said.contains("failed") && said.contains("head: block 0"), "{said}");
+}
+
+/// Chosen so that the same kills happen each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// The database always opens, its head is a block of the chain, and everything fits together, its root
+/// recomputed from scratch; and the import goes on to the same end. `WARPLINE_KILLS` says how often.
+#[test]
+fn an_import_survives_being_killed() {
+    let Some(folder) = rpc_compat() else { return };
+    let file = folder.join("chain.rlp");
+    let kills = std::env::var("WARPLINE_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let kills: u32 = kills.unwrap_or(8);
+    let whole = initialised(&folder);
+    let start = Instant::now();
+    run(whole.path(), &["import", file.to_str().unwrap(), "--durable-every", "1"]);
+    let takes = u64::try_from(start.elapsed().as_micros()).unwrap();
+    let expected = run(whole.path(), &["db", "export"]);
+
+    let mut dice = Dice(1);
+    let mut data = initialised(&folder);
+    let (mut interrupted, mut resumed) = (0, 0);
+    for kill in 0..kills {
+        let every = [1, 5, 64][dice.below(3) as usize].to_string();
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
+            .args(["import", file.to_str().unwrap(), "--durable-every", &every, "--datadir"])
+            .arg(data.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_micros(dice.below(takes)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let checked = run(data.path(), &["db", "check"]);
+        assert!(checked.contains("all in order"), "kill {kill}: {checked}");
+        let stats = run(data.path(), &["db", "stats"]);
+        let at = |number: u32| stats.contains(&format!("blocks 0 to {number},"));
+        interrupted += u32::from((1..54).any(at));
+        if at(54) || kill + 1 == kills {
+            let last = run(data.path(), &["import", file.to_str().unwrap()]);
+            resumed += u32::from(!last.contains(" 54 blocks imported"));
+            assert!(run(data.path(), &["db", "export"]) == expected, "kill {kill}");
+            data = initialised(&folder);
+        }
+    }
+    println!("{kills} kills, {interrupted} in the middle of the chain, {resumed} imports resumed");
+}
+
+/// A node that serves, and is killed when it goes out of scope.
+struct Node {
+    child: Child,
+    http: String,
+}
+
+impl Node {
+    fn start(data: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
+            .args(["node", "--http", "--http.port", "0", "--datadir"])
+            .arg(data)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let http = line.trim().strip_prefix("http: http://").unwrap_or_else(|| panic!("{line:?}"));
+        Self { http: http.to_owned(), child }
+    }
+
+    fn call(&self, method: &str, params: &Value) -> Value {
+        let body =
+            json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let answer = request(&self.http, "POST / HTTP/1.1", &body);
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn request(address: &str, line: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let length = body.len();
+    let head = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close";
+    write!(stream, "{line}\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap()
+}
+
+#[test]
+#[cfg(unix)]
+fn a_node_serves_imports_and_stops_when_told() {
+    let Some(folder) = rpc_compat() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let (genesis, chain) = (folder.join("genesis.json"), folder.join("chain.rlp"));
+    let config = data.path().join("node.toml");
+    fs::write(&config, "[http]\napi = ['eth', 'web3', 'debug']\n[rpc]\nmax-batch = 3\n").unwrap();
+    let config = config.to_str().unwrap();
+    let files = ["--chain", genesis.to_str().unwrap(), "--import", chain.to_str().unwrap()];
+    let mut node = Node::start(data.path(), &[&files[..], &["--config", config]].concat());
+    let start = Instant::now();
+    while node.call("eth_blockNumber", &json!([]))["result"] != "0x36" {
+        assert!(start.elapsed() < Duration::from_secs(60), "the import does not end");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let block = node.call("debug_getRawHeader", &json!(["0x1"]));
+    assert!(block["result"].is_string(), "{block}");
+    let version = node.call("web3_clientVersion", &json!([]));
+    assert!(version["result"].as_str().unwrap().starts_with("warpline/v"), "{version}");
+    let hidden = node.call("txpool_status", &json!([]));
+    assert_eq!(hidden["error"]["code"], -32601, "{hidden}");
+
+    // What the file says is the default of what is typed.
+    let mut command = warpline();
+    command.args(["node", "--config", config, "--rpc.max-batch", "x", "--datadir"]);
+    let said = stderr(&command.arg(data.path()).assert().code(2));
+    assert!(said.contains("--rpc.max-batch"), "{said}");
+    // Only one process has the database.
+    let mut command = warpline();
+    let said =
+        stderr(&command.args(["db", "stats", "--datadir"]).arg(data.path()).assert().code(2));
+    assert!(said.contains("in use by another process"), "{said}");
+
+    Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().unwrap();
+    let status = node.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    let mut logs = String::new();
+    node.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
+    assert!(logs.contains("stopped"), "{logs}");
+    let checked = run(data.path(), &["db", "check"]);
+    assert!(checked.contains("all in order: 55 blocks"), "{checked}");
+}
