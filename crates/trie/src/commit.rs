@@ -94,7 +94,7 @@ impl Ledger {
     /// settled. Its nodes count as stored afterwards.
     pub(crate) fn commit(&mut self, root: &mut Link) -> NodeUpdates {
         let mut found = NodeUpdates::default();
-        collect(root, Nibbles::new(), &mut found, self.weight);
+        collect(root, Nibbles::new(), &mut found, &mut Vec::new(), self.weight);
         let NodeUpdates { written, mut removed } = found;
         removed.append(&mut self.dissolved);
         removed.sort_unstable();
@@ -106,8 +106,15 @@ impl Ledger {
 }
 
 /// Lists the changed nodes below `link`, which stands at `path`, parents first, so in the order of
-/// paths, and those that were stored at their place and are not any more.
-fn collect(link: &mut Link, path: Nibbles, found: &mut NodeUpdates, weight: usize) {
+/// paths, and those that were stored at their place and are not any more. `buffer` is scratch space,
+/// `weight` as for [`Link::settle`].
+fn collect(
+    link: &mut Link,
+    path: Nibbles,
+    found: &mut NodeUpdates,
+    buffer: &mut Vec<u8>,
+    weight: usize,
+) {
     let Link::Node(known) = link else { return };
     if !known.changed {
         return;
@@ -115,9 +122,9 @@ fn collect(link: &mut Link, path: Nibbles, found: &mut NodeUpdates, weight: usiz
     // The root has no parent to stand in, however short it is.
     let stored = !known.node.is_leaf() && (known.has_hash() || path.is_empty());
     if stored {
-        let mut rlp = Vec::new();
-        known.node.encode(&mut rlp);
-        found.written.push((path, rlp.into()));
+        buffer.clear();
+        known.node.encode(buffer);
+        found.written.push((path, Bytes::copy_from_slice(buffer)));
     } else if known.stored {
         found.removed.push(path);
     }
@@ -127,22 +134,25 @@ fn collect(link: &mut Link, path: Nibbles, found: &mut NodeUpdates, weight: usiz
     }
     match Arc::make_mut(&mut known.node) {
         Node::Leaf { .. } => {}
-        Node::Extension { path: below, child } => collect(child, path.join(below), found, weight),
+        Node::Extension { path: below, child } => {
+            collect(child, path.join(below), found, buffer, weight)
+        }
         Node::Branch(children) => {
             let changed = |link: &Link| matches!(link, Link::Node(known) if known.changed);
-            let children = children.iter_mut().filter(|(_, link)| changed(link));
-            let children: Vec<_> = children.collect();
-            let weight = weight / children.len().max(1);
+            let count = children.iter().filter(|(_, link)| changed(link)).count();
+            let weight = weight / count.max(1);
             let place = |nibble: u8| path.join(&Nibbles::from_nibbles([nibble]));
             if weight < PARALLEL_HASHES {
-                for (nibble, child) in children {
-                    collect(child, place(nibble), found, weight);
+                for (nibble, child) in children.iter_mut() {
+                    collect(child, place(nibble), found, buffer, weight);
                 }
                 return;
             }
+            let children = children.iter_mut().filter(|(_, link)| changed(link));
+            let children: Vec<_> = children.collect();
             let parts = children.into_par_iter().map(|(nibble, child)| {
                 let mut part = NodeUpdates::default();
-                collect(child, place(nibble), &mut part, weight);
+                collect(child, place(nibble), &mut part, &mut Vec::new(), weight);
                 part
             });
             for mut part in parts.collect::<Vec<_>>() {

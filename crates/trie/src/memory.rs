@@ -43,11 +43,11 @@ impl MemoryTables {
         self.read().nodes.len()
     }
 
-    /// Writes the changes of a block: those of the flat tables from `diff`, and those of the nodes
-    /// from `updates`, the commit after it was applied.
-    pub fn write(&self, diff: &StateDiff, updates: &TrieUpdates) {
+    /// Writes a commit: the flat tables as the `diffs` say that were applied since the one before,
+    /// in that order, and the nodes as `updates` says.
+    pub fn write<'d>(&self, diffs: impl IntoIterator<Item = &'d StateDiff>, updates: &TrieUpdates) {
         let mut tables = self.write_tables();
-        for (address, change) in diff.sorted_accounts() {
+        for (address, change) in diffs.into_iter().flat_map(StateDiff::sorted_accounts) {
             let slots = change.storage.iter().map(|(slot, value)| (hash_slot(*slot), *value));
             tables.change(keccak256(address), change.account, change.storage_wiped, slots);
         }

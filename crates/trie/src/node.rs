@@ -251,7 +251,9 @@ impl Link {
                 out.push(HASH_CODE);
                 out.extend_from_slice(hash.as_slice());
             }
-            Self::Node(known) => out.extend(known.encoding.iter().flat_map(|rlp| rlp.iter())),
+            Self::Node(known) => {
+                out.extend_from_slice(known.encoding.as_deref().unwrap_or_default())
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use std::sync::{
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use warpline_primitives::{Account, AccountDiff, StateDiff};
 use warpline_trie::{
-    MemoryTables, Nibbles, NodeSource, NodeSourceError, StateTrie, TrieError, TrieKey, TrieUpdates,
+    MemoryTables, Nibbles, NodeSource, NodeSourceError, Recorder, StateTrie, TrieError, TrieKey,
+    TrieUpdates,
 };
 
 const ACCOUNTS: u64 = 3000;
@@ -179,7 +180,7 @@ fn what_is_forgotten_is_read_again() {
         // What is changed and not committed cannot be had again.
         assert!(trie.cached_nodes() > held / 2);
         let updates = trie.commit();
-        tables.write(&diff, &updates);
+        tables.write([&diff], &updates);
         expected.apply(&diff).unwrap();
         assert_eq!(updates.root, expected.root());
         trie.shrink(limit);
@@ -219,4 +220,46 @@ fn complete_tries_forget_nothing() {
     assert!(trie.cached_nodes() > 5000);
     trie.apply(&block(1)).unwrap();
     assert_ne!(trie.root(), root);
+}
+
+/// What a block read and changed on a recording trie is all that another needs for the same.
+#[test]
+fn a_recorded_block_is_a_witness() {
+    let (tables, root) = tables();
+    let recorder = Arc::new(Recorder::new(tables));
+    let mut trie = StateTrie::from_source(root, recorder.clone());
+    let read = |trie: &StateTrie| -> Vec<(Option<Account>, Vec<U256>)> {
+        let read = (0..40).map(|index| {
+            let account = trie.account(address(index * 91)).unwrap();
+            let slots = (0..9).map(|slot| trie.storage(address(index), U256::from(slot * 300)));
+            (account, slots.collect::<Result<_, _>>().unwrap())
+        });
+        read.collect()
+    };
+    let found = read(&trie);
+    assert!(found.iter().any(|(account, _)| account.is_none()));
+    let diff = block(2);
+    trie.apply(&diff).unwrap();
+
+    let nodes = recorder.take();
+    let mut witness = StateTrie::from_witness(root, nodes.clone()).unwrap();
+    assert_eq!(read(&witness), found);
+    witness.apply(&diff).unwrap();
+    assert_eq!(witness.root(), trie.root());
+    assert_eq!(read(&witness), read(&trie));
+
+    // Every node is needed by one or the other.
+    for missing in (0..nodes.len()).step_by(nodes.len() / 40) {
+        let some = nodes.iter().enumerate().filter(|(at, _)| *at != missing);
+        let mut witness =
+            StateTrie::from_witness(root, some.map(|(_, node)| node.clone())).unwrap();
+        let reads = (0..40).try_for_each(|index| {
+            witness.account(address(index * 91))?;
+            (0..9).try_for_each(|slot| {
+                witness.storage(address(index), U256::from(slot * 300)).map(|_| ())
+            })
+        });
+        let result = reads.and_then(|()| witness.apply(&diff));
+        assert!(matches!(result, Err(TrieError::MissingNode { .. })), "{result:?}");
+    }
 }
