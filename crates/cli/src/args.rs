@@ -13,6 +13,7 @@ use crate::{
     analyze::AnalyzeCommand,
     chain::{db::DbCommand, export::ExportArgs, import::ImportArgs, init::InitArgs},
     node::NodeArgs,
+    trace::TraceArgs,
 };
 
 /// Executes EVM blocks on all cores, proves the result and shows what that saves.
@@ -37,6 +38,9 @@ pub(crate) enum Command {
     /// Explain what parallel execution saves, and what stands in its way, as a page.
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Say what each transaction of blocks did, as Geth's tracers do.
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceArgs),
     /// Serve the chain in the database over JSON-RPC.
     #[command(after_help = NODE_EXAMPLES, args_override_self = true)]
     Node(Box<NodeArgs>),
@@ -116,6 +120,13 @@ const REPORT_EXAMPLES: &str = "Examples:
 Beside the page go the figures: NAME.json, NAME-blocks.csv and NAME-conflicts.csv.
 
 Exit status: 0 all blocks reported, 1 a mismatch or a failed block, 2 unusable input or arguments.";
+
+const TRACE_EXAMPLES: &str = "Examples:
+  warpline trace block.json.gz --tracer callTracer    calls within calls, a line of JSON a block
+  warpline trace blocks/ --tracer prestateTracer --tracer-config '{\"diffMode\":true}'
+  warpline trace block.json.gz --tx 3                 every opcode of one transaction
+
+Exit status: 0 all blocks traced, 1 a block cannot be executed, 2 unusable input or arguments.";
 
 const NODE_EXAMPLES: &str = "Examples:
   warpline node --http                                  at http://127.0.0.1:8545

@@ -14,6 +14,7 @@ mod node;
 mod replay;
 mod report;
 mod table;
+mod trace;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Node(args) => node::run(&args),
         Command::Init(args) => chain::init::run(&args),
         Command::Import(args) => chain::import::run(&args),
