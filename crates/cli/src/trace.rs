@@ -157,7 +157,7 @@ impl Session {
             Ok(None) => Ok(()),
             Ok(Some(traces)) => {
                 let line = Line { block: input.number(), hash: input.hash(), traces: &traces };
-                serde_json::to_writer(&mut self.output, &line)?;
+                serde_json::to_writer(&mut self.output, &line).map_err(std::io::Error::from)?;
                 self.output.write_all(b"\n")?;
                 self.written += 1;
                 Ok(())
