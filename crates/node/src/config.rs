@@ -75,7 +75,7 @@ pub struct HttpConfig {
     /// The origins whose pages a browser may let read answers, `*` for all. Requests of pages of other
     /// origins are refused.
     pub corsdomain: Vec<String>,
-    /// The names under which clients may address the server, `*` for any. Addresses may always be used:
+    /// The names under which clients may address the servers, that for WebSockets too, `*` for any. Addresses may always be used:
     /// only a name can be made to point to this machine by a page of somebody else.
     pub vhosts: Vec<String>,
 }
@@ -182,7 +182,7 @@ impl Default for RpcLimits {
             evm_timeout: 5,
             timeout: 30,
             threads: 0,
-            max_waiting: 4096,
+            max_waiting: 8192,
         }
     }
 }

@@ -4,10 +4,10 @@
 //! connection -> gate -> jsonrpsee -> observe -> pool -> method -> view of the database
 //! ```
 //!
-//! A [connection](connection) has one of a number of places. The [gate](gate) refuses what pages of
-//! foreign origins send. jsonrpsee reads requests and batches, [`observe`] counts them, and the
-//! [methods](methods), plain functions each, run on a bounded [pool](pool) of threads that may block,
-//! each with a time limit. All that a method answers comes from one view of the database.
+//! A connection has one of a number of places. The gate refuses what pages of foreign origins send.
+//! jsonrpsee reads requests and batches, which are counted, and the methods, plain functions each, run
+//! on a bounded pool of threads that may block, each with a time limit. All that a method answers comes
+//! from one view of the database.
 //!
 //! Whatever a client sends, the others go on being answered: every list, wait and table that a client
 //! can make longer has a limit, and what exceeds it is answered with an error.
@@ -27,6 +27,7 @@ mod methods;
 mod node;
 mod observe;
 mod pool;
+mod progress;
 mod proofs;
 mod server;
 mod simulation;

@@ -3,15 +3,19 @@
 //! A client that opens a connection and sends nothing, or its first line a byte at a time, costs a
 //! place that others would like to have. A connection on which nothing was asked and nothing could be
 //! sent for a while is closed. WebSockets are watched in another way: they must answer pings.
+//!
+//! On a WebSocket a client may ask again before it is answered. A few of its calls are worked on at
+//! once, so that however many it makes there is room for those of others. When it has made too many,
+//! or does not read what it is sent, nothing more is read from it.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -19,11 +23,17 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 /// How long nothing may happen on a connection.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Calls of one connection that are worked on at once.
+const CALLS_AT_ONCE: usize = 8;
+
+/// Calls of one connection, worked on or not, with which nothing more is read.
+const MOST_CALLS: usize = 64;
 
 /// What happens on a connection.
 #[derive(Clone, Debug)]
@@ -37,6 +47,24 @@ struct Shared {
     requests: AtomicUsize,
     /// When something happened last.
     last: Mutex<Instant>,
+    /// Calls that are not answered.
+    calls: AtomicUsize,
+    /// Those that may be worked on.
+    turns: Arc<Semaphore>,
+    /// The subscription that catches up with the chain.
+    catching_up: Arc<Semaphore>,
+    is_ws: AtomicBool,
+    /// Whether the client does not read what it is sent.
+    is_unread: AtomicBool,
+    /// Who reads from the connection, and waits until that may go on.
+    reader: Mutex<Option<Waker>>,
+}
+
+/// A call while it is worked on.
+#[derive(Debug)]
+pub(super) struct ActiveCall {
+    shared: Arc<Shared>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A request while it is answered.
@@ -45,8 +73,30 @@ pub(super) struct ActiveRequest(Arc<Shared>);
 
 impl Activity {
     pub(super) fn new() -> Self {
-        let last = Mutex::new(Instant::now());
-        Self { shared: Arc::new(Shared { requests: AtomicUsize::new(0), last }) }
+        let shared = Shared {
+            requests: AtomicUsize::new(0),
+            last: Mutex::new(Instant::now()),
+            calls: AtomicUsize::new(0),
+            turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            catching_up: Arc::new(Semaphore::new(1)),
+            is_ws: AtomicBool::new(false),
+            is_unread: AtomicBool::new(false),
+            reader: Mutex::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// From now on the connection is a WebSocket.
+    pub(super) fn upgrade(&self) {
+        self.shared.is_ws.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the turn of a call. It ends when what is returned is dropped.
+    pub(super) async fn call(&self) -> ActiveCall {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let mut call = ActiveCall { shared: Arc::clone(&self.shared), _turn: None };
+        call._turn = Arc::clone(&self.shared.turns).acquire_owned().await.ok();
+        call
     }
 
     /// A request begins. It ends when what is returned is dropped.
@@ -54,6 +104,12 @@ impl Activity {
         // Relaxed: the number is only looked at, nothing is read because of it.
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
         ActiveRequest(Arc::clone(&self.shared))
+    }
+
+    /// Waits until no other subscription of the connection catches up with the chain. This one does until
+    /// what is returned is dropped.
+    pub(super) async fn catch_up(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.catching_up).acquire_owned().await.ok()
     }
 
     fn note(&self) {
@@ -70,6 +126,43 @@ impl Activity {
                 None => tokio::time::sleep(IDLE).await,
                 Some(rest) => tokio::time::sleep(rest + Duration::from_millis(1)).await,
             }
+        }
+    }
+}
+
+impl Shared {
+    /// Whether the client has to wait before it may ask for more.
+    fn is_full(&self) -> bool {
+        self.is_ws.load(Ordering::Relaxed)
+            && (self.is_unread.load(Ordering::SeqCst)
+                || self.calls.load(Ordering::SeqCst) >= MOST_CALLS)
+    }
+
+    /// Whether the reader has to wait. It is woken when it need not any more.
+    ///
+    /// What it waits for may end between the look and the leaving of the waker, so it looks again. The
+    /// other side changes first and then takes the waker; with all of that in one order, and the waker
+    /// behind a lock, one of the two sees what the other did.
+    fn must_wait(&self, context: &Context<'_>) -> bool {
+        if !self.is_full() {
+            return false;
+        }
+        *self.reader.lock() = Some(context.waker().clone());
+        self.is_full()
+    }
+
+    fn wake_reader(&self) {
+        let reader = self.reader.lock().take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl Drop for ActiveCall {
+    fn drop(&mut self) {
+        if self.shared.calls.fetch_sub(1, Ordering::SeqCst) == MOST_CALLS {
+            self.shared.wake_reader();
         }
     }
 }
@@ -96,8 +189,15 @@ impl Stream {
 
     /// What was sent counts. What was received does not: half a request is none.
     fn sent(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(sent, Poll::Ready(Ok(1..))) {
-            self.activity.note();
+        let shared = &self.activity.shared;
+        match sent {
+            Poll::Pending => shared.is_unread.store(true, Ordering::SeqCst),
+            Poll::Ready(_) => {
+                if shared.is_unread.swap(false, Ordering::SeqCst) {
+                    shared.wake_reader();
+                }
+                self.activity.note();
+            }
         }
         sent
     }
@@ -109,6 +209,9 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.activity.shared.must_wait(context) {
+            return Poll::Pending;
+        }
         self.tcp().poll_read(context, buffer)
     }
 }

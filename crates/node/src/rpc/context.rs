@@ -13,6 +13,7 @@ use super::{
     fees::TipCache,
     filters::Filters,
     pool::{Deadline, Pool},
+    progress::Removed,
 };
 use crate::{config::RpcLimits, event::EventSender};
 
@@ -51,6 +52,7 @@ pub(super) struct Node {
     pub(super) limits: RpcLimits,
     pub(super) pool: Pool,
     pub(super) filters: Filters,
+    pub(super) removed: Removed,
     pub(super) tip: Mutex<TipCache>,
 }
 
@@ -63,6 +65,7 @@ impl Node {
         Self {
             pool: Pool::new(threads, limits.max_waiting),
             filters: Filters::new(limits.max_filters),
+            removed: Removed::default(),
             tip: Mutex::default(),
             limits,
             context,

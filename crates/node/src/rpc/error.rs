@@ -99,7 +99,7 @@ pub enum RpcError {
         /// The first block whose state can be read.
         earliest: u64,
     },
-    /// There is no filter with this id, or not any more.
+    /// There is no filter with this id, or not any more; or what a subscription would tell is lost.
     #[error("filter not found")]
     UnknownFilter,
     /// There are as many filters as there may be.

@@ -140,7 +140,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+    fn call(&mut self, mut request: HttpRequest<B>) -> Self::Future {
         let refused = |refusal: Refusal| -> Self::Future {
             tracing::debug!(?refusal, "request refused");
             Box::pin(async move { Ok(refusal.response()) })
@@ -152,8 +152,10 @@ where
             return refused(refusal);
         }
         let active = self.activity.request();
+        request.extensions_mut().insert(self.activity.clone());
         if ws::is_upgrade_request(&request) {
             let Some(ws) = &mut self.ws else { return refused(Refusal::Transport) };
+            self.activity.upgrade();
             let upgrade = ws.call(request);
             return Box::pin(async move {
                 let _active = active;

@@ -63,6 +63,9 @@ impl<T> OneOrMany<T> {
     }
 }
 
+/// The topics in one place, any of which will do; with `null` among them every other, too.
+type Topics = OneOrMany<Option<Prefixed<B256>>>;
+
 /// A filter as it is written. What else it has is passed over, as other nodes do.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -71,7 +74,7 @@ struct Written {
     to_block: Option<BlockNumberOrTag>,
     block_hash: Option<Prefixed<B256>>,
     address: Option<OneOrMany<Prefixed<Address>>>,
-    topics: Option<Vec<Option<OneOrMany<Option<Prefixed<B256>>>>>>,
+    topics: Option<Vec<Option<Topics>>>,
 }
 
 impl Argument for LogFilter {
@@ -191,8 +194,8 @@ pub(super) struct Found {
     pub(super) stopped_after: Option<u64>,
 }
 
-/// The logs in `range` that `filter` means, in order. Where one response cannot hold all of them it has
-/// those of the first blocks; the first block with any logs has all of its own.
+/// The logs in `range` that `filter` means, in order. Where there are more than `most` there are only those
+/// of the first blocks; the first block with any logs has all of its own.
 ///
 /// # Errors
 /// When the tables cannot be read, and when the time is over.
@@ -201,8 +204,8 @@ pub(super) fn search(
     view: &View,
     filter: &LogFilter,
     range: RangeInclusive<u64>,
+    most: usize,
 ) -> Result<Found, RpcError> {
-    let most = most_logs(call.limits());
     let mut logs = Vec::new();
     let (mut first, last) = range.into_inner();
     while first <= last {
@@ -222,7 +225,8 @@ pub(super) fn search(
     Ok(Found { logs, stopped_after: None })
 }
 
-fn most_logs(limits: &RpcLimits) -> usize {
+/// How many logs one response may have.
+pub(super) fn most_logs(limits: &RpcLimits) -> usize {
     match limits.max_logs_per_response {
         0 => usize::MAX,
         most => most,
@@ -253,7 +257,7 @@ pub(super) fn all(call: &Call, filter: &LogFilter) -> Result<Vec<rpc::Log>, RpcE
     let view = call.view()?;
     let range = filter.range(call, &view)?;
     let (from, most) = (*range.start(), most_logs(call.limits()));
-    let found = search(call, &view, filter, range)?;
+    let found = search(call, &view, filter, range, most)?;
     match found.stopped_after {
         Some(last) => Err(RpcError::TooManyLogs { most, from, last }),
         None => Ok(found.logs),

@@ -44,28 +44,20 @@ impl Registry {
     }
 
     /// Adds a method that reads some things.
-    pub(super) fn light<A: Arguments, R: Serialize>(
+    pub(super) fn light<A: Arguments + 'static, R: Serialize + 'static>(
         &mut self,
         name: &'static str,
         run: fn(&Call, A) -> Result<R, RpcError>,
-    ) -> &mut Self
-    where
-        A: 'static,
-        R: 'static,
-    {
+    ) -> &mut Self {
         self.method(name, Weight::Light, run)
     }
 
     /// Adds a method that may read much, or executes.
-    pub(super) fn heavy<A: Arguments, R: Serialize>(
+    pub(super) fn heavy<A: Arguments + 'static, R: Serialize + 'static>(
         &mut self,
         name: &'static str,
         run: fn(&Call, A) -> Result<R, RpcError>,
-    ) -> &mut Self
-    where
-        A: 'static,
-        R: 'static,
-    {
+    ) -> &mut Self {
         self.method(name, Weight::Heavy, run)
     }
 

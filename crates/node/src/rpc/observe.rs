@@ -10,7 +10,7 @@ use jsonrpsee::{
 };
 use tower::Layer;
 
-use super::pool::Deadline;
+use super::{connection::Activity, pool::Deadline};
 use crate::{config::RpcLimits, metrics};
 
 /// The name under which calls of unknown methods are counted: their own names are the clients' to
@@ -64,7 +64,12 @@ where
         let service = self.service.clone();
         let known = self.observe.methods.method_with_name(request.method_name());
         let name = known.map_or(UNKNOWN, |(name, _)| name);
+        let connection = request.extensions().get::<Activity>().cloned();
         async move {
+            let _turn = match &connection {
+                Some(connection) => Some(connection.call().await),
+                None => None,
+            };
             let begun = Instant::now();
             let running = metrics::Running::call();
             let response = service.call(without_null(request)).await;

@@ -87,6 +87,7 @@ impl Pool {
         deadline: Deadline,
         work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
+        deadline.check()?;
         let place = self.waiting.try_acquire().map_err(|_| RpcError::Busy)?;
         let threads = match weight {
             Weight::Light => Arc::clone(&self.light),
