@@ -24,6 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
 };
 
 /// How long nothing may happen on a connection.
@@ -177,29 +178,45 @@ impl Drop for ActiveRequest {
 /// The stream of a connection. It holds the connection's place, also while it is a WebSocket.
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) tcp: TcpStream,
-    pub(super) activity: Activity,
-    pub(super) _place: OwnedSemaphorePermit,
+    tcp: TcpStream,
+    activity: Activity,
+    /// How long the client may leave unread what it is sent.
+    patience: Duration,
+    /// Runs while it does. A client that never reads would otherwise keep its place for ever.
+    unread: Option<Pin<Box<Sleep>>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Stream {
+    pub(super) fn new(tcp: TcpStream, activity: Activity, place: OwnedSemaphorePermit) -> Self {
+        Self { tcp, activity, patience: IDLE, unread: None, _place: place }
+    }
+
     fn tcp(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.get_mut().tcp)
     }
 
-    /// What was sent counts. What was received does not: half a request is none.
-    fn sent(&self, sent: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let shared = &self.activity.shared;
-        match sent {
-            Poll::Pending => shared.is_unread.store(true, Ordering::SeqCst),
-            Poll::Ready(_) => {
-                if shared.is_unread.swap(false, Ordering::SeqCst) {
-                    shared.wake_reader();
-                }
-                self.activity.note();
+    /// Notes what came of an attempt to send. What was sent counts as activity. What was received does
+    /// not: half a request is none.
+    fn sent(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        sent: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let shared = &this.activity.shared;
+        if sent.is_ready() {
+            this.unread = None;
+            if shared.is_unread.swap(false, Ordering::SeqCst) {
+                shared.wake_reader();
             }
+            this.activity.note();
+            return sent;
         }
-        sent
+        shared.is_unread.store(true, Ordering::SeqCst);
+        let patience = this.patience;
+        let unread = this.unread.get_or_insert_with(|| Box::pin(sleep(patience)));
+        unread.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -223,7 +240,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = self.as_mut().tcp().poll_write(context, bytes);
-        self.sent(sent)
+        self.sent(context, sent)
     }
 
     fn poll_write_vectored(
@@ -232,7 +249,7 @@ impl AsyncWrite for Stream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let sent = self.as_mut().tcp().poll_write_vectored(context, slices);
-        self.sent(sent)
+        self.sent(context, sent)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -250,6 +267,8 @@ impl AsyncWrite for Stream {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]
@@ -264,5 +283,56 @@ mod tests {
         assert!(tokio::time::timeout(soon, activity.ends()).await.is_err());
         *activity.shared.last.lock() = long_ago;
         assert!(tokio::time::timeout(soon, activity.ends()).await.is_ok());
+    }
+
+    /// Both ends of a connection.
+    async fn connected(patience: Duration) -> (Stream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        (Stream { patience, ..Stream::new(tcp, Activity::new(), place) }, client)
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_given_up() {
+        let (mut stream, _client) = connected(Duration::from_millis(50)).await;
+        let bytes = vec![0; 1 << 20];
+        let failed = loop {
+            if let Err(error) = stream.write_all(&bytes).await {
+                break error;
+            }
+        };
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_asks_too_much_is_not_read() {
+        let (mut stream, mut client) = connected(IDLE).await;
+        client.write_all(&[1, 2]).await.unwrap();
+        let activity = stream.activity.clone();
+        let calls: Vec<_> = (0..MOST_CALLS)
+            .map(|_| {
+                let activity = activity.clone();
+                tokio::spawn(async move {
+                    let call = activity.call().await;
+                    std::future::pending::<()>().await;
+                    drop(call);
+                })
+            })
+            .collect();
+        while activity.shared.calls.load(Ordering::SeqCst) < MOST_CALLS {
+            tokio::task::yield_now().await;
+        }
+        // One after the other is what HTTP is anyway.
+        assert_eq!(stream.read_u8().await.unwrap(), 1);
+        activity.upgrade();
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, stream.read_u8()).await.is_err());
+        let reader = tokio::spawn(async move { stream.read_u8().await });
+        tokio::task::yield_now().await;
+        calls[0].abort();
+        assert_eq!(reader.await.unwrap().unwrap(), 2);
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }

@@ -11,9 +11,9 @@ use std::{
 
 use jsonrpsee::{
     server::{
-        BatchRequestConfig, IdProvider, PingConfig, RegisterMethodError, ServerBuilder,
-        ServerConfig, ServerHandle, StopHandle, TowerService, serve_with_graceful_shutdown,
-        stop_channel,
+        BatchRequestConfig, IdProvider, Methods, PingConfig, RegisterMethodError, ServerBuilder,
+        ServerConfig, ServerHandle, StopHandle, TowerService, TowerServiceBuilder,
+        middleware::rpc::RpcServiceBuilder, serve_with_graceful_shutdown, stop_channel,
     },
     types::SubscriptionId,
 };
@@ -25,7 +25,7 @@ use tower::{
     Layer as _,
     layer::util::{Identity, Stack},
 };
-use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::{
     RpcContext,
@@ -35,7 +35,7 @@ use super::{
     methods::{self, Transport},
     observe::Observe,
 };
-use crate::config::RpcConfig;
+use crate::config::{RpcConfig, RpcLimits};
 
 /// Connections that are told that there is no room, at once. More are closed without a word.
 const REFUSED_AT_ONCE: usize = 64;
@@ -152,13 +152,42 @@ impl RpcHandle {
     }
 }
 
-type Rpc = TowerService<Stack<Observe, Identity>, Identity>;
+/// What is offered over one transport.
+#[derive(Clone, Debug)]
+struct Offer {
+    builder: TowerServiceBuilder<Stack<Observe, Identity>, Identity>,
+    methods: Methods,
+    stopped: StopHandle,
+}
+
+impl Offer {
+    fn new(
+        config: ServerConfig,
+        methods: Methods,
+        limits: &RpcLimits,
+        stopped: StopHandle,
+    ) -> Self {
+        let observe = Observe { methods: methods.clone(), limits: limits.clone() };
+        let builder = ServerBuilder::with_config(config)
+            .set_rpc_middleware(RpcServiceBuilder::new().layer(observe))
+            .to_service_builder()
+            .max_connections(limits.max_connections);
+        Self { builder, methods, stopped }
+    }
+
+    /// The service of another connection. It has an id of its own: subscriptions can be ended over the
+    /// connection that they belong to, and over no other.
+    fn service(self) -> TowerService<Stack<Observe, Identity>, Identity> {
+        self.builder.build(self.methods, self.stopped)
+    }
+}
 
 /// What serves the connections of a listener.
 #[derive(Clone, Debug)]
 struct Services {
-    http: Option<Cors<Rpc>>,
-    ws: Option<Rpc>,
+    http: Option<Offer>,
+    ws: Option<Offer>,
+    cors: CorsLayer,
     gate: Arc<Gate>,
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
@@ -182,23 +211,14 @@ impl Services {
             .set_message_buffer_capacity(UNREAD_MESSAGES)
             .enable_ws_ping(PingConfig::default())
             .set_id_provider(RandomId::default());
-        let service = |config: ServerConfig, api: &[_], transport| {
-            let methods = methods::select(&all, api, transport)?;
-            let observe = Observe { methods: methods.clone(), limits: limits.clone() };
-            let service = ServerBuilder::with_config(config)
-                .set_rpc_middleware(
-                    jsonrpsee::server::middleware::rpc::RpcServiceBuilder::new().layer(observe),
-                )
-                .to_service_builder()
-                .max_connections(limits.max_connections)
-                .build(methods, stopped.clone());
-            Ok::<_, RegisterMethodError>(service)
-        };
-        let http = service(common.clone().http_only().build(), &config.http.api, Transport::Http)?;
-        let ws = service(common.ws_only().build(), &config.ws.api, Transport::Ws)?;
+        let http = methods::select(&all, &config.http.api, Transport::Http)?;
+        let ws = methods::select(&all, &config.ws.api, Transport::Ws)?;
+        let only_http = common.clone().http_only().build();
+        let only_ws = common.ws_only().build();
         Ok(Self {
-            http: Some(cors(config.http.corsdomain.clone()).layer(http)),
-            ws: Some(ws),
+            http: Some(Offer::new(only_http, http, limits, stopped.clone())),
+            ws: Some(Offer::new(only_ws, ws, limits, stopped)),
+            cors: cors(config.http.corsdomain.clone()),
             gate: Arc::new(Gate {
                 hosts: config.http.vhosts.clone(),
                 http_origins: config.http.corsdomain.clone(),
@@ -285,13 +305,13 @@ async fn connection(
     let activity = Activity::new();
     let entrance = Entrance {
         gate: services.gate,
-        http: services.http,
-        ws: services.ws,
+        http: services.http.map(|offer| services.cors.layer(offer.service())),
+        ws: services.ws.map(Offer::service),
         activity: activity.clone(),
         has_room,
         time: services.time,
     };
-    let stream = Stream { tcp, activity: activity.clone(), _place: place };
+    let stream = Stream::new(tcp, activity.clone(), place);
     tokio::select! {
         served = serve_with_graceful_shutdown(stream, entrance, stopped.shutdown()) => {
             if let Err(error) = served {

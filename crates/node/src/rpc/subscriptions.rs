@@ -133,17 +133,19 @@ async fn subscribe(
 }
 
 async fn begin(node: &Arc<Node>) -> Result<Follower, RpcError> {
-    look_up(node, |call| Ok(Follower::begin(&call.node.removed, &*call.view()?))).await
+    look_up(node, Weight::Light, |call| Ok(Follower::begin(&call.node.removed, &*call.view()?)))
+        .await
 }
 
 /// Reads from the database, as a call does.
 async fn look_up<T: Send + 'static>(
     node: &Arc<Node>,
+    weight: Weight,
     read: impl FnOnce(&Call) -> Result<T, RpcError> + Send + 'static,
 ) -> Result<T, RpcError> {
     let deadline = Deadline::after(node.limits.call_time());
     let call = Call { node: Arc::clone(node), deadline };
-    node.pool.run(Weight::Heavy, deadline, move || read(&call)).await
+    node.pool.run(weight, deadline, move || read(&call)).await
 }
 
 /// Why nothing more is told.
@@ -249,7 +251,8 @@ impl<N: NewsOf> Telling<N> {
         let _turn = self.connection.catch_up().await;
         loop {
             let (news, follower) = (self.news.clone(), self.follower);
-            let looked_up = look_up(&self.node, move |call| news.look_up(call, &follower)).await;
+            let looked_up =
+                look_up(&self.node, Weight::Heavy, move |call| news.look_up(call, &follower)).await;
             let News { news, last } = looked_up.map_err(Ended::Failed)?;
             let is_all = last == self.follower.last;
             self.send_all(news).await?;

@@ -130,6 +130,7 @@ fn subscriptions_tell_of_heads_and_logs() {
     assert_eq!(places(&to_all), expected.map(|(block, index, gone)| place(block, index, gone)));
     assert_eq!(places(&to_second), [place(&first, 1, true), place(&other, 1, false)]);
 
+    assert_eq!(logs.call("eth_unsubscribe", &json!([id]).to_string())["result"], false);
     assert_eq!(heads.call("eth_unsubscribe", &json!([id]).to_string())["result"], true);
     assert_eq!(heads.call("eth_unsubscribe", &json!([id]).to_string())["result"], false);
     chain.tell(&[], &[&chain.extend(3)]);
