@@ -135,15 +135,16 @@ impl Shared {
     /// Whether the client has to wait before it may ask for more.
     fn is_full(&self) -> bool {
         self.is_ws.load(Ordering::Relaxed)
-            && (self.is_unread.load(Ordering::SeqCst)
-                || self.calls.load(Ordering::SeqCst) >= MOST_CALLS)
+            && (self.is_unread.load(Ordering::Relaxed)
+                || self.calls.load(Ordering::Relaxed) >= MOST_CALLS)
     }
 
     /// Whether the reader has to wait. It is woken when it need not any more.
     ///
     /// What it waits for may end between the look and the leaving of the waker, so it looks again. The
-    /// other side changes first and then takes the waker; with all of that in one order, and the waker
-    /// behind a lock, one of the two sees what the other did.
+    /// other side changes a number and then takes the waker. Either it finds the waker, or it took the
+    /// lock earlier, and then the second look sees the change: the lock orders both, and the numbers
+    /// themselves need no order.
     fn must_wait(&self, context: &Context<'_>) -> bool {
         if !self.is_full() {
             return false;
@@ -162,7 +163,7 @@ impl Shared {
 
 impl Drop for ActiveCall {
     fn drop(&mut self) {
-        if self.shared.calls.fetch_sub(1, Ordering::SeqCst) == MOST_CALLS {
+        if self.shared.calls.fetch_sub(1, Ordering::Relaxed) == MOST_CALLS {
             self.shared.wake_reader();
         }
     }
@@ -207,13 +208,13 @@ impl Stream {
         let shared = &this.activity.shared;
         if sent.is_ready() {
             this.unread = None;
-            if shared.is_unread.swap(false, Ordering::SeqCst) {
+            if shared.is_unread.swap(false, Ordering::Relaxed) {
                 shared.wake_reader();
             }
             this.activity.note();
             return sent;
         }
-        shared.is_unread.store(true, Ordering::SeqCst);
+        shared.is_unread.store(true, Ordering::Relaxed);
         let patience = this.patience;
         let unread = this.unread.get_or_insert_with(|| Box::pin(sleep(patience)));
         unread.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -321,7 +322,7 @@ mod tests {
                 })
             })
             .collect();
-        while activity.shared.calls.load(Ordering::SeqCst) < MOST_CALLS {
+        while activity.shared.calls.load(Ordering::Relaxed) < MOST_CALLS {
             tokio::task::yield_now().await;
         }
         // One after the other is what HTTP is anyway.

@@ -261,3 +261,32 @@ fn who_misses_events_is_told_all_the_same() {
     }
     assert_eq!(logs.receive()["params"]["result"]["blockHash"], hash(&other));
 }
+
+#[test]
+fn thousands_are_told() {
+    let chain = Chain::start();
+    let mut sockets: Vec<_> = (0..3).map(|_| chain.node.ws()).collect();
+    for ws in &mut sockets {
+        for _ in 0..1000 {
+            assert!(ws.call("eth_subscribe", r#"["newHeads"]"#)["result"].is_string());
+        }
+    }
+    let blocks: Vec<_> = (0..3).map(|_| chain.extend(1)).collect();
+    for block in &blocks {
+        chain.tell(&[], &[block]);
+    }
+    // The first reads nothing yet.
+    for ws in sockets.iter_mut().rev() {
+        let mut told = std::collections::BTreeMap::<String, Vec<String>>::new();
+        for _ in 0..3000 {
+            let news = ws.receive();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let hashes = told.entry(text(&news["params"]["subscription"])).or_default();
+            hashes.push(text(&news["params"]["result"]["hash"]));
+        }
+        assert_eq!(told.len(), 1000);
+        let expected: Vec<_> = blocks.iter().map(|block| hash(block)).collect();
+        assert!(told.values().all(|hashes| *hashes == expected));
+    }
+    assert_eq!(chain.node.http().result("eth_blockNumber", "[]"), "0x3");
+}
