@@ -19,6 +19,7 @@ mod connection;
 mod context;
 mod debug;
 mod error;
+mod execution;
 mod fees;
 mod filters;
 mod gate;

@@ -1,6 +1,100 @@
 //! Execution of what is no transaction of the chain: `eth_call`, `eth_estimateGas` and
 //! `eth_createAccessList`.
 
-use super::methods::Registry;
+use alloy_eips::{BlockId, eip2930::AccessList};
+use alloy_primitives::{Bytes, U64};
+use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
+use serde::Serialize;
+use warpline_engine::{
+    CallEnd, CallOptions, GasEstimate, ListedCall, halt_message, revert_message,
+};
 
-pub(super) const fn register(_: &mut Registry) {}
+use super::{RpcError, args::Json, context::Call, execution::Place, methods::Registry};
+
+pub(super) fn register(methods: &mut Registry) {
+    methods
+        .heavy("eth_call", call)
+        .heavy("eth_estimateGas", estimate_gas)
+        .heavy("eth_createAccessList", create_access_list);
+}
+
+/// What is called, in which block, and what is other than it is.
+type Asked = (
+    Json<TransactionRequest>,
+    Option<BlockId>,
+    Option<Json<StateOverride>>,
+    Option<Json<BlockOverrides>>,
+);
+
+/// How far one call may go.
+pub(super) fn options<'c>(
+    call: &Call,
+    state: Option<&'c StateOverride>,
+    block: Option<&'c BlockOverrides>,
+) -> CallOptions<'c> {
+    let limits = call.limits();
+    let deadline = Some(call.deadline.within(limits.evm_time()).at());
+    CallOptions { state, block, gas_cap: limits.gascap, deadline, cancellation: None }
+}
+
+/// An overridden part, where there is one.
+pub(super) fn overridden<T>(part: Option<&Json<T>>) -> Option<&T> {
+    part.map(|Json(part)| part)
+}
+
+/// What the call returned.
+///
+/// # Errors
+/// [`RpcError::Reverted`] and [`RpcError::Halted`].
+fn output(end: CallEnd) -> Result<Bytes, RpcError> {
+    match end {
+        CallEnd::Success { output, .. } => Ok(output),
+        CallEnd::Revert { output } => Err(RpcError::reverted(output)),
+        CallEnd::Halt { reason } => Err(RpcError::Halted(halt_message(&reason))),
+    }
+}
+
+fn call(call: &Call, (Json(request), block, state, overrides): Asked) -> Result<Bytes, RpcError> {
+    let place = Place::of(call, block)?;
+    let options = options(call, overridden(state.as_ref()), overridden(overrides.as_ref()));
+    output(place.engine.call(&place.header, &place.state, &request, options)?.end)
+}
+
+fn estimate_gas(
+    call: &Call,
+    (Json(request), block, state, overrides): Asked,
+) -> Result<U64, RpcError> {
+    let place = Place::of(call, block)?;
+    let options = options(call, overridden(state.as_ref()), overridden(overrides.as_ref()));
+    match place.engine.estimate_gas(&place.header, &place.state, &request, options)? {
+        GasEstimate::Enough(gas) => Ok(U64::from(gas)),
+        GasEstimate::Fails(end) => output(end).map(|_| U64::ZERO),
+    }
+}
+
+/// A call with the access list that fits.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    access_list: AccessList,
+    gas_used: U64,
+    /// Why the call fails, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn create_access_list(
+    call: &Call,
+    (Json(request), block, state, overrides): Asked,
+) -> Result<Listed, RpcError> {
+    let place = Place::of(call, block)?;
+    let options = options(call, overridden(state.as_ref()), overridden(overrides.as_ref()));
+    let ListedCall { access_list, called } =
+        place.engine.create_access_list(&place.header, &place.state, &request, options)?;
+    let error = match called.end {
+        CallEnd::Success { .. } => None,
+        CallEnd::Revert { output } => Some(revert_message(&output)),
+        CallEnd::Halt { reason } => Some(halt_message(&reason).to_owned()),
+    };
+    Ok(Listed { access_list, gas_used: U64::from(called.gas_used), error })
+}

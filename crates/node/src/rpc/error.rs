@@ -5,6 +5,7 @@ use std::time::Duration;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, Bytes};
 use jsonrpsee::types::{ErrorCode, ErrorObjectOwned};
+use warpline_engine::{CallError, ExecutionError, SimulateError, revert_reason};
 use warpline_storage::StorageError;
 
 use super::args::ArgumentError;
@@ -125,6 +126,18 @@ pub enum RpcError {
         /// What it returned.
         output: Bytes,
     },
+    /// The virtual machine stopped the execution.
+    #[error("{0}")]
+    Halted(&'static str),
+    /// What is to be executed cannot be.
+    #[error(transparent)]
+    Call(Box<CallError<StorageError>>),
+    /// The blocks that are to be simulated cannot be.
+    #[error(transparent)]
+    Simulation(Box<SimulateError<StorageError>>),
+    /// The genesis block was made, and not executed.
+    #[error("genesis is not traceable")]
+    NoParent,
     /// The call took too long.
     #[error("request timed out after {0:?}")]
     TimedOut(Duration),
@@ -191,6 +204,11 @@ impl RpcError {
         Self::UnknownBlock(hash.into())
     }
 
+    /// An execution that reverted, with what it returned.
+    pub(super) fn reverted(output: Bytes) -> Self {
+        Self::Reverted { reason: revert_reason(&output), output }
+    }
+
     /// The code of the response.
     pub fn code(&self) -> i32 {
         match self {
@@ -204,9 +222,19 @@ impl RpcError {
             | Self::FilterOfOneBlock
             | Self::Percentile(_)
             | Self::UnknownSubscription => ErrorCode::InvalidParams.code(),
-            Self::UnknownBlock(_) | Self::UnknownFilter | Self::NotALogFilter | Self::NoPool => {
-                SERVER_ERROR
-            }
+            Self::UnknownBlock(_)
+            | Self::UnknownFilter
+            | Self::NotALogFilter
+            | Self::NoPool
+            | Self::Halted(_)
+            | Self::NoParent => SERVER_ERROR,
+            // Somebody else's block may be invalid, and so may be what overrides make of one.
+            Self::Call(error) if is_of_block(error) => SERVER_ERROR,
+            Self::Call(error) => error.code(),
+            Self::Simulation(error) => match &**error {
+                SimulateError::Call(error) if is_of_block(error) => SERVER_ERROR,
+                error => error.code(),
+            },
             Self::NoCheckpoint(_) => UNKNOWN_BLOCK,
             Self::NoAccessList(_) => NOT_FOUND,
             Self::Pruned { .. } => PRUNED,
@@ -223,8 +251,26 @@ impl RpcError {
 
     /// Whether this is our fault and not the caller's.
     pub fn is_internal(&self) -> bool {
-        self.code() == ErrorCode::InternalError.code()
+        match self {
+            // Some of the rules that calls break there have the code of internal errors.
+            Self::Simulation(error) => match &**error {
+                SimulateError::Refused(_) => false,
+                SimulateError::Call(error) => is_failure(error),
+                SimulateError::Root(_) => true,
+            },
+            error => error.code() == ErrorCode::InternalError.code(),
+        }
     }
+}
+
+/// Whether the block is to blame in which something was to be executed.
+const fn is_of_block(error: &CallError<StorageError>) -> bool {
+    matches!(error, CallError::Execution(ExecutionError::InvalidBlock(_)))
+}
+
+/// Whether neither the call nor the block is to blame.
+const fn is_failure(error: &CallError<StorageError>) -> bool {
+    matches!(error, CallError::Execution(_)) && !is_of_block(error)
 }
 
 impl From<StorageError> for RpcError {
@@ -233,6 +279,15 @@ impl From<StorageError> for RpcError {
             StorageError::Ahead { number, .. } => Self::UnknownBlock(number.into()),
             StorageError::Pruned { number, earliest } => Self::Pruned { number, earliest },
             error => Self::Storage(error),
+        }
+    }
+}
+
+impl From<CallError<StorageError>> for RpcError {
+    fn from(error: CallError<StorageError>) -> Self {
+        match error {
+            CallError::Execution(ExecutionError::StateRead(error)) => error.into(),
+            error => Self::Call(Box::new(error)),
         }
     }
 }

@@ -30,6 +30,12 @@ impl Deadline {
         Self { at: Instant::now() + time, time }
     }
 
+    /// In `time` from now, or when this is, if that is sooner.
+    pub(super) fn within(self, time: Duration) -> Self {
+        let sooner = Self::after(time);
+        if sooner.at < self.at { sooner } else { self }
+    }
+
     /// When that is.
     pub(super) const fn at(&self) -> Instant {
         self.at
@@ -175,5 +181,7 @@ mod tests {
     fn no_time_is_no_time() {
         assert!(Deadline::after(Duration::ZERO).check().is_err());
         assert!(Deadline::after(LONG).check().is_ok());
+        assert!(Deadline::after(LONG).within(Duration::ZERO).check().is_err());
+        assert!(Deadline::after(Duration::ZERO).within(LONG).check().is_err());
     }
 }
