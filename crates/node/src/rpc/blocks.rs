@@ -18,7 +18,7 @@ use super::{
 };
 
 /// A block as it is written.
-type RpcBlock = rpc::Block<rpc::Transaction<Transaction>>;
+pub(super) type RpcBlock = rpc::Block<rpc::Transaction<Transaction>>;
 
 pub(super) fn register(methods: &mut Registry) {
     methods
@@ -101,11 +101,8 @@ fn block_number(call: &Call, (): ()) -> Result<U64, RpcError> {
     Ok(U64::from(call.view()?.head().header.number))
 }
 
-/// The block with this id, as it is written.
-fn written(call: &Call, id: BlockId, is_full: bool) -> Result<Option<RpcBlock>, RpcError> {
-    let view = call.view()?;
-    let Some(number) = find(&view, call.context(), id)? else { return Ok(None) };
-    let block = block(&view, number)?;
+/// A block as it is written.
+pub(super) fn written(block: RecoveredBlock, is_full: bool) -> RpcBlock {
     let uncles = block.ommers.iter().map(Header::hash_slow).collect();
     let transactions = if is_full {
         BlockTransactions::Full(transactions::of_block(&block))
@@ -118,21 +115,21 @@ fn written(call: &Call, id: BlockId, is_full: bool) -> Result<Option<RpcBlock>, 
     let size = U256::from(alloy_rlp::Encodable::length(&plain));
     let sealed = Sealed::new_unchecked(plain.header, hash);
     let header = rpc::Header::from_consensus(sealed, None, Some(size));
-    Ok(Some(rpc::Block { header, uncles, transactions, withdrawals }))
+    rpc::Block { header, uncles, transactions, withdrawals }
 }
 
 fn block_by_hash(
     call: &Call,
     (hash, is_full): (B256, Option<bool>),
 ) -> Result<Option<RpcBlock>, RpcError> {
-    written(call, hash.into(), is_full.unwrap_or_default())
+    of_block(call, hash.into(), |block| written(block, is_full.unwrap_or_default()))
 }
 
 fn block_by_number(
     call: &Call,
     (Number(number), is_full): (Number, Option<bool>),
 ) -> Result<Option<RpcBlock>, RpcError> {
-    written(call, number.into(), is_full.unwrap_or_default())
+    of_block(call, number.into(), |block| written(block, is_full.unwrap_or_default()))
 }
 
 /// A header as it is written: without what only a whole block has.

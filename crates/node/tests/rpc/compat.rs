@@ -17,10 +17,6 @@ use crate::node::{Node, conformance};
 const EXPECTED_TO_FAIL: &[(&str, &str)] = &[
     ("debug_traceBlockByHash", "traces are not offered yet"),
     ("debug_traceBlockByNumber", "traces are not offered yet"),
-    ("eth_call", "execution is not offered yet"),
-    ("eth_createAccessList", "execution is not offered yet"),
-    ("eth_estimateGas", "execution is not offered yet"),
-    ("eth_simulateV1", "simulation is not offered yet"),
     ("eth_sendRawTransaction", "the node has no transaction pool"),
     ("testing_buildBlockV1", "the node builds no blocks"),
 ];
