@@ -13,6 +13,7 @@ use serde::{
     de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use warpline_replay::BlockDecodeError;
 
 use super::RpcError;
 
@@ -28,6 +29,12 @@ pub enum ArgumentError {
     /// It is not the JSON that it has to be.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
+    /// It is no block.
+    #[error(transparent)]
+    Block(#[from] BlockDecodeError),
+    /// It is no time such as `5s`.
+    #[error("invalid duration")]
+    Duration,
     /// More slots than may be asked for at once.
     #[error("{found} slots, at most {most} may be asked for at once")]
     TooManySlots {

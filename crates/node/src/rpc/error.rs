@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, Bytes};
 use jsonrpsee::types::{ErrorCode, ErrorObjectOwned};
-use warpline_engine::{CallError, ExecutionError, SimulateError, revert_reason};
+use warpline_engine::{CallError, ExecutionError, SimulateError, TraceError, revert_reason};
 use warpline_storage::StorageError;
 
 use super::args::ArgumentError;
@@ -86,6 +86,9 @@ pub enum RpcError {
     /// There is no such block.
     #[error("block {} not found", display(.0))]
     UnknownBlock(BlockId),
+    /// There is no such transaction.
+    #[error("transaction {0} not found")]
+    UnknownTransaction(B256),
     /// There is no safe or finalized block.
     #[error("{0} block not found")]
     NoCheckpoint(BlockNumberOrTag),
@@ -135,6 +138,9 @@ pub enum RpcError {
     /// The blocks that are to be simulated cannot be.
     #[error(transparent)]
     Simulation(Box<SimulateError<StorageError>>),
+    /// What is to be traced, or how, does not make sense.
+    #[error(transparent)]
+    Trace(Box<TraceError<StorageError>>),
     /// The genesis block was made, and not executed.
     #[error("genesis is not traceable")]
     NoParent,
@@ -186,6 +192,14 @@ pub enum Inconsistency {
     /// An index names a transaction that the block does not have.
     #[error("has no transaction {0}")]
     MissingTransaction(usize),
+    /// Executed again, it leaves another state behind.
+    #[error("has the state root {expected}, and comes to {found}")]
+    StateRoot {
+        /// That of its header.
+        expected: B256,
+        /// That of the state after it.
+        found: B256,
+    },
     /// Its access list cannot be decoded.
     #[error("malformed access list: {0}")]
     AccessList(alloy_rlp::Error),
@@ -221,8 +235,10 @@ impl RpcError {
             | Self::TooManyLogs { .. }
             | Self::FilterOfOneBlock
             | Self::Percentile(_)
+            | Self::Trace(_)
             | Self::UnknownSubscription => ErrorCode::InvalidParams.code(),
             Self::UnknownBlock(_)
+            | Self::UnknownTransaction(_)
             | Self::UnknownFilter
             | Self::NotALogFilter
             | Self::NoPool

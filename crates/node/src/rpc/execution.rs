@@ -53,7 +53,6 @@ impl Place {
 /// What a block is executed on, and what executes it.
 #[derive(Debug)]
 pub(super) struct Parent {
-    pub(super) header: StoredHeader,
     pub(super) state: StateView,
     pub(super) engine: Engine,
 }
@@ -69,7 +68,7 @@ impl Parent {
         let header = view.header(number)?.filter(|parent| parent.hash == block.parent_hash);
         let header = header.ok_or_else(|| RpcError::unknown_hash(block.parent_hash))?;
         let engine = engine_after(call.context(), number, header.total_difficulty);
-        Ok(Self { state: view.state_at(number)?, header, engine })
+        Ok(Self { state: view.state_at(number)?, engine })
     }
 }
 

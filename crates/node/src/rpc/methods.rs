@@ -163,7 +163,10 @@ impl io::Write for Bounded {
 }
 
 /// `answer` as JSON of at most `most` bytes.
-fn to_json(answer: &impl Serialize, most: usize) -> Result<Box<RawValue>, RpcError> {
+///
+/// # Errors
+/// [`RpcError::ResponseTooBig`] where it is longer.
+pub(super) fn to_json(answer: &impl Serialize, most: usize) -> Result<Box<RawValue>, RpcError> {
     let mut json = Bounded { bytes: Vec::new(), most };
     serde_json::to_writer(&mut json, answer).map_err(|error| {
         if error.is_io() { RpcError::ResponseTooBig { most } } else { RpcError::Serialize(error) }

@@ -59,7 +59,10 @@ fn written(
 }
 
 /// The block that has the transaction with this hash, and its index there.
-fn located(view: &View, hash: B256) -> Result<Option<(RecoveredBlock, usize)>, RpcError> {
+pub(super) fn located(
+    view: &View,
+    hash: B256,
+) -> Result<Option<(RecoveredBlock, usize)>, RpcError> {
     let Some(place) = view.transaction(hash)? else { return Ok(None) };
     let block = blocks::block(view, place.block)?;
     if block.transactions.len() <= place.index {

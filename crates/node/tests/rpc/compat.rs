@@ -15,8 +15,6 @@ use crate::node::{Node, conformance};
 
 /// Conversations that do not go as expected, by method or by file, with the reason.
 const EXPECTED_TO_FAIL: &[(&str, &str)] = &[
-    ("debug_traceBlockByHash", "traces are not offered yet"),
-    ("debug_traceBlockByNumber", "traces are not offered yet"),
     ("eth_sendRawTransaction", "the node has no transaction pool"),
     ("testing_buildBlockV1", "the node builds no blocks"),
 ];
