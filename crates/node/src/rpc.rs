@@ -36,6 +36,7 @@ mod state;
 mod subscriptions;
 mod traces;
 mod transactions;
+mod witness;
 
 use std::sync::Arc;
 
@@ -62,5 +63,6 @@ fn methods_of(node: Arc<context::Node>) -> Result<Methods, RegisterMethodError> 
     simulation::register(&mut methods);
     debug::register(&mut methods);
     traces::register(&mut methods);
+    witness::register(&mut methods);
     methods.finish()
 }
