@@ -235,13 +235,9 @@ impl NodeArgs {
             return Ok(Database::create(&directory, &genesis, self.datadir.options())?);
         }
         let database = Database::open(&directory, self.datadir.options())?;
-        let (expected, found) = (source.genesis_hash()?, database.view()?.hash(0)?);
-        anyhow::ensure!(
-            found == Some(expected),
-            "the database in {} is of another chain than {}: choose another --datadir",
-            directory.display(),
-            chain.display()
-        );
+        source
+            .adopt(&database)
+            .with_context(|| format!("{} with {}", directory.display(), chain.display()))?;
         Ok(database)
     }
 }

@@ -14,6 +14,7 @@
 
 mod branch;
 mod execute;
+mod feed;
 pub(crate) mod measure;
 mod open;
 
@@ -27,7 +28,7 @@ use warpline_replay::Rejection;
 use warpline_storage::{Database, Durability, StorageError, StoredHeader, View};
 use warpline_trie::StateTrie;
 
-pub use open::{ChainSource, OpenError};
+pub use open::{Adopted, ChainSource, OpenError};
 
 use self::{
     branch::{Branches, Member},

@@ -12,6 +12,6 @@ pub mod rpc;
 pub mod service;
 
 pub use chain::{
-    Chain, ChainOptions, ChainSource, ImportError, Imported, IncomingBlock, OpenError,
+    Adopted, Chain, ChainOptions, ChainSource, ImportError, Imported, IncomingBlock, OpenError,
 };
 pub use import::{ImportFileError, ImportProgress, encode_block, import_file};

@@ -106,8 +106,10 @@ pub async fn run(
             loop {
                 ticks.tick().await;
                 let view = database.view();
-                let _ =
+                let measured =
                     tokio::task::spawn_blocking(move || view.map(|view| measure::tables(&view)));
+                // Another time, if not now.
+                let _ = measured.await;
             }
         })
     });

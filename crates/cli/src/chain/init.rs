@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use warpline_node::Adopted;
 use warpline_storage::{Database, StorageError};
 
 use super::{DatadirArgs, chain_source};
@@ -39,19 +40,14 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<u8> {
         }
         Err(StorageError::Exists { .. }) => {
             let database = Database::open(&directory, args.datadir.options())?;
-            let expected = source.genesis_hash()?;
-            let found = database.view()?.hash(0)?.unwrap_or_default();
-            anyhow::ensure!(
-                expected == found,
-                "the database in {} begins with block {found}, not with {expected} as {} does: \
-                 choose another --datadir",
-                directory.display(),
-                named()
-            );
-            printer.line(format_args!(
-                "the database in {} begins with block {found} already",
-                directory.display()
-            ))?;
+            let adopted = source
+                .adopt(&database)
+                .with_context(|| format!("{} with {}", directory.display(), named()))?;
+            let said = match adopted {
+                Adopted::Same => "has this chain already",
+                Adopted::Updated => "has this chain, now with these forks",
+            };
+            printer.line(format_args!("the database in {} {said}", directory.display()))?;
         }
         Err(error) => return Err(error.into()),
     }

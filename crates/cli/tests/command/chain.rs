@@ -87,6 +87,20 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
     let said = stderr(&assert.assert().code(2));
     assert!(said.contains("choose another --datadir"), "{said}");
     refused(&["init", "--chain", genesis], 2, "homestead");
+    // Forks to come can be added, those that have begun cannot be moved.
+    let later = r#"{"config": {"chainId": 5, "homesteadBlock": 9}, "extraData": "0x01"}"#;
+    let (begun, init) = (
+        r#"{"config": {"chainId": 5, "homesteadBlock": 0}, "extraData": "0x01"}"#,
+        |file: &str| {
+            fs::write(&other, file).unwrap();
+            let mut command = warpline();
+            command.args(["init", "--chain", other.to_str().unwrap(), "--datadir"]);
+            command.arg(data.path()).assert()
+        },
+    );
+    assert!(stdout(&init(one).success()).contains("has this chain already"));
+    assert!(stdout(&init(later).success()).contains("now with these forks"));
+    assert!(stderr(&init(begun).code(2)).contains("Homestead begins elsewhere"));
 
     let garbage = empty.path().join("garbage.rlp");
     fs::write(&garbage, b"not a chain").unwrap();

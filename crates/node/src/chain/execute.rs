@@ -1,6 +1,6 @@
 //! One block on the state of its parent: rules, execution, roots.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, thread};
 
 use alloy_consensus::Header;
 use alloy_eip7928::BlockAccessList;
@@ -13,7 +13,7 @@ use warpline_storage::{ExecutedBlock, StorageError, StoredHeader};
 use warpline_trie::{StateTrie, TrieUpdates};
 
 use super::{
-    Chain, ImportError, IncomingBlock,
+    Chain, ImportError, IncomingBlock, feed,
     measure::{self, Part, timed},
 };
 
@@ -64,12 +64,31 @@ impl Chain {
 
         let pre_byzantium = !rules.is_byzantium_active_at_block(block.number());
         let mut roots = pre_byzantium.then(|| TransactionRoots::new(trie.clone()));
-        let mut options = ExecuteOptions::from(Strategy::Auto);
-        if let Some(roots) = &mut roots {
-            options = options.observed_by(roots as &mut dyn CommitObserver);
-        }
         let engine = self.engine.with_vm(Ethereum::new(Arc::clone(&rules)));
-        let output = timed(Part::Execute, || engine.execute_with(block, state, options));
+        let run = |observer: Option<&mut dyn CommitObserver>| {
+            let mut options = ExecuteOptions::from(Strategy::Auto);
+            if let Some(observer) = observer {
+                options = options.observed_by(observer);
+            }
+            timed(Part::Execute, || engine.execute_with(block, state, options))
+        };
+        let output = match &mut roots {
+            Some(roots) => run(Some(roots)),
+            None if std::env::var_os("NOFEED").is_none()
+                && feed::pays(block.transactions.len()) =>
+            {
+                thread::scope(|scope| {
+                    let Some((mut feed, fetching)) = feed::begin(scope, &trie) else {
+                        return run(None);
+                    };
+                    let output = run(Some(&mut feed));
+                    drop(feed);
+                    trie = fetching.finish().unwrap_or_else(|| trie.clone());
+                    output
+                })
+            }
+            None => run(None),
+        };
         let output = output.map_err(|error| match error {
             ExecutionError::InvalidBlock(error) => {
                 ImportError::Rejected(Rejection::Execution(Box::new(error)))

@@ -3,9 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use alloy_primitives::B256;
-use warpline_chain::{Genesis, GenesisError};
+use warpline_chain::{
+    ChainSpec, EthereumHardfork, EthereumHardforks, ForkCondition, Genesis, GenesisError,
+};
 use warpline_engine::{Engine, EngineConfig, Ethereum, PoolError};
-use warpline_storage::{Database, DatabaseOptions, GenesisBlock, StorageError};
+use warpline_storage::{Database, DatabaseOptions, Durability, GenesisBlock, StorageError};
 use warpline_trie::StateTrie;
 
 use super::{Chain, ChainOptions, branch::Branches};
@@ -25,9 +27,42 @@ pub enum OpenError {
     /// The file that describes the chain is no JSON object.
     #[error("the chain's configuration: {0}")]
     Json(#[from] serde_json::Error),
+    /// The database begins with another block.
+    #[error(
+        "the database begins with block {found}, the chain with {expected}: choose another --datadir"
+    )]
+    OtherChain {
+        /// The chain's genesis block.
+        expected: B256,
+        /// The database's.
+        found: B256,
+    },
+    /// The chain's rules differ for blocks that the database has.
+    #[error(
+        "{fork:?} begins elsewhere in the database, which is beyond it at block {head}: {}",
+        ADVICE
+    )]
+    ForkChanged {
+        /// The fork that differs.
+        fork: EthereumHardfork,
+        /// The newest block.
+        head: u64,
+    },
     /// The workers cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
+}
+
+/// What to do about rules that came too late.
+const ADVICE: &str = "import the chain again";
+
+/// What became of the rules in a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// They are the same.
+    Same,
+    /// They were replaced: forks to come were added, moved or taken out.
+    Updated,
 }
 
 /// Where the description of a chain comes from.
@@ -74,6 +109,40 @@ impl ChainSource {
         let mut trie = StateTrie::default();
         trie.apply(&genesis.changes()).map_err(StorageError::Trie)?;
         Ok(genesis.header(trie.root()).hash_slow())
+    }
+
+    /// Makes these the rules of the chain in `database`, which may differ in what is still to come.
+    ///
+    /// # Errors
+    /// [`OpenError::OtherChain`] where it begins with another block, [`OpenError::ForkChanged`] where the
+    /// rules of blocks that it has would change.
+    pub fn adopt(&self, database: &Database) -> Result<Adopted, OpenError> {
+        let view = database.view()?;
+        let (expected, found) = (self.genesis_hash()?, view.hash(0)?.unwrap_or_default());
+        if expected != found {
+            return Err(OpenError::OtherChain { expected, found });
+        }
+        let (before, now) = (view.chain_config()?, self.genesis_block()?.config);
+        if before == now {
+            return Ok(Adopted::Same);
+        }
+        let (old, new) = (Self::from_config(&before).genesis()?, self.genesis()?);
+        let (old, new, head) = (old.chain(), new.chain(), &view.head().header);
+        for fork in EthereumHardfork::VARIANTS {
+            let of = |spec: &ChainSpec| spec.ethereum_fork_activation(*fork);
+            let begun = |condition: ForkCondition| match condition {
+                // Proof of work ends with a header without difficulty.
+                ForkCondition::TTD { .. } => head.difficulty.is_zero(),
+                other => other.active_at_timestamp_or_number(head.timestamp, head.number),
+            };
+            if of(old) != of(new) && (begun(of(old)) || begun(of(new))) {
+                return Err(OpenError::ForkChanged { fork: *fork, head: head.number });
+            }
+        }
+        let mut writer = database.writer()?;
+        writer.put_chain_config(&now)?;
+        writer.commit(Durability::Durable)?;
+        Ok(Adopted::Updated)
     }
 
     /// As [`genesis_block`](Self::genesis_block) put it into a database.

@@ -89,7 +89,9 @@ fn a_restart_keeps_the_chain_and_forgets_the_branches() {
     let mut chain = builder.chain(NONE);
     let genesis = builder.genesis();
     let (a, b) = (line(&builder, &genesis, 1, 3), line(&builder, &genesis, 2, 4));
-    a.iter().chain(&b[..2]).for_each(|block| drop(import(&mut chain, block)));
+    for block in a.iter().chain(&b[..2]) {
+        import(&mut chain, block);
+    }
     let database = chain.database().clone();
     drop(chain);
     let mut chain = builder.reopen(database, NONE);
@@ -109,7 +111,9 @@ fn pruning_keeps_as_many_states_as_it_is_told() {
     let mut chain = builder.chain(ChainOptions { keep_states: Some(3), ..NONE });
     let genesis = builder.genesis();
     let blocks = line(&builder, &genesis, 1, 10);
-    blocks.iter().for_each(|block| drop(import(&mut chain, block)));
+    for block in &blocks {
+        import(&mut chain, block);
+    }
     assert_eq!(chain.database().view().unwrap().earliest_state(), 7);
     assert_is(&chain, &blocks[6..].iter().collect::<Vec<_>>());
     // A branch from a state that is gone cannot be judged, and says so.
