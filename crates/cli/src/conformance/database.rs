@@ -97,6 +97,7 @@ fn describe(outcome: &BlockOutcome) -> Box<str> {
 }
 
 /// The state of the test as a genesis block.
+#[expect(clippy::iter_over_hash_type, reason = "each code is put in on its own")]
 fn genesis(test: &ChainTest) -> GenesisBlock {
     let mut state = StateDiff::default();
     for (address, account, slots) in test.pre.accounts() {

@@ -89,15 +89,13 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
     refused(&["init", "--chain", genesis], 2, "homestead");
     // Forks to come can be added, those that have begun cannot be moved.
     let later = r#"{"config": {"chainId": 5, "homesteadBlock": 9}, "extraData": "0x01"}"#;
-    let (begun, init) = (
-        r#"{"config": {"chainId": 5, "homesteadBlock": 0}, "extraData": "0x01"}"#,
-        |file: &str| {
-            fs::write(&other, file).unwrap();
-            let mut command = warpline();
-            command.args(["init", "--chain", other.to_str().unwrap(), "--datadir"]);
-            command.arg(data.path()).assert()
-        },
-    );
+    let begun = r#"{"config": {"chainId": 5, "homesteadBlock": 0}, "extraData": "0x01"}"#;
+    let init = |file: &str| {
+        fs::write(&other, file).unwrap();
+        let mut command = warpline();
+        command.args(["init", "--chain", other.to_str().unwrap(), "--datadir"]);
+        command.arg(data.path()).assert()
+    };
     assert!(stdout(&init(one).success()).contains("has this chain already"));
     assert!(stdout(&init(later).success()).contains("now with these forks"));
     assert!(stderr(&init(begun).code(2)).contains("Homestead begins elsewhere"));
@@ -139,9 +137,9 @@ fn an_import_survives_being_killed() {
     let mut data = initialised(&folder);
     let (mut interrupted, mut resumed) = (0, 0);
     for kill in 0..kills {
-        let every = [1, 5, 64][dice.below(3) as usize].to_string();
+        let every = ["1", "5", "64"][usize::try_from(dice.below(3)).unwrap()];
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
-            .args(["import", file.to_str().unwrap(), "--durable-every", &every, "--datadir"])
+            .args(["import", file.to_str().unwrap(), "--durable-every", every, "--datadir"])
             .arg(data.path())
             .stdout(Stdio::null())
             .spawn()
