@@ -3,7 +3,7 @@
 //! What a file is shows in its first bytes, not in its name: gzip and zstd layers are taken off
 //! until a tar archive or plain data is left. Archives are read in one pass, one member in memory
 //! at a time. Only in a directory or an archive does the name matter: there, whatever does not
-//! look like JSON or an archive (a README, say) is passed over.
+//! look like JSON, a capture or an archive (a README, say) is passed over.
 
 use std::{
     fs::File,
@@ -290,8 +290,8 @@ fn read_document(reader: Stream, origin: Origin, named: bool) -> Result<Document
 
 /// Whether a file met on the way is worth opening.
 fn is_candidate(path: &Path) -> bool {
-    const ENDINGS: [&str; 7] =
-        [".json", ".json.gz", ".json.zst", ".tar", ".tar.gz", ".tgz", ".tar.zst"];
+    const ENDINGS: [&str; 8] =
+        [".json", ".json.gz", ".json.zst", ".capture", ".tar", ".tar.gz", ".tgz", ".tar.zst"];
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase());
     name.is_some_and(|name| ENDINGS.iter().any(|ending| name.ends_with(ending)))
 }

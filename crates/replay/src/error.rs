@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use warpline_chain::UnknownNetwork;
 use warpline_trie::TrieError;
 
-use crate::{JsonPath, Origin, block::BlockDecodeError};
+use crate::{CaptureError, JsonPath, Origin, block::BlockDecodeError};
 
 /// An input that could not be understood: which file, which place in it, and why.
 #[derive(Debug)]
@@ -41,8 +41,11 @@ pub enum InputProblem {
     #[error("{0}")]
     Json(JsonFault),
     /// JSON, but neither a snapshot nor a witness nor a blockchain test.
-    #[error("not a known format (snapshot, execution witness or blockchain test)")]
+    #[error("not a known format (snapshot, execution witness, blockchain test or capture)")]
     UnknownFormat,
+    /// A capture cannot be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// A member that the format needs is not there.
     #[error("`{0}` is missing")]
     MissingMember(&'static str),

@@ -1,8 +1,8 @@
-//! The formats, one file each: JSON in, inputs out.
+//! The formats, one file each: bytes in, captures and cases out.
 
 mod chain_test;
-mod snapshot;
-mod witness;
+pub(crate) mod snapshot;
+pub(crate) mod witness;
 
 use std::sync::Arc;
 
@@ -11,20 +11,21 @@ use warpline_chain::ChainSpec;
 pub use chain_test::{ChainTest, Expectation, PostState, TestBlock};
 
 use crate::{
-    BlockInput, InputError, InputProblem, Origin,
+    InputError, InputProblem, Origin,
+    capture::Capture,
     error::Problem,
     json::{Format, Json, recognise},
 };
 
-/// What a document turned out to hold.
+/// What a JSON document turned out to hold.
 pub(crate) enum Decoded {
-    Block(Box<BlockInput>),
+    Block(Box<Capture>),
     /// Each case by itself: a malformed one does not spoil its neighbours.
     ChainTests(Vec<Result<ChainTest, InputError>>),
     Unknown,
 }
 
-/// Decodes a document in whichever format it is. `chain` holds for snapshots and witnesses, which
+/// Decodes a JSON document in whichever format it is. `chain` holds for snapshots and witnesses, which
 /// do not say which chain they are of.
 pub(crate) fn decode(
     document: &[u8],
@@ -36,11 +37,11 @@ pub(crate) fn decode(
     let Some(members) = json.members().map_err(locate)? else { return Ok(Decoded::Unknown) };
     match recognise(&members) {
         None => Ok(Decoded::Unknown),
-        Some(Format::Snapshot) => snapshot::decode(json, &members, origin, chain)
-            .map(|input| Decoded::Block(Box::new(input)))
+        Some(Format::Snapshot) => snapshot::decode(json, &members, chain)
+            .map(|capture| Decoded::Block(Box::new(capture)))
             .map_err(locate),
-        Some(Format::Witness) => witness::decode(json, &members, origin, chain)
-            .map(|input| Decoded::Block(Box::new(input)))
+        Some(Format::Witness) => witness::decode(json, &members, chain)
+            .map(|capture| Decoded::Block(Box::new(capture)))
             .map_err(locate),
         Some(Format::ChainTests) => {
             Ok(Decoded::ChainTests(chain_test::decode(json, &members, origin)))

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_consensus::constants::KECCAK_EMPTY;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 use warpline_primitives::{Account, MemoryState};
@@ -141,19 +142,31 @@ pub(crate) struct AccountJson {
     storage: BTreeMap<U256, U256>,
 }
 
+impl AccountJson {
+    /// The account, the code that is given with it, and its storage. A code hash that is given goes before that of
+    /// the code.
+    pub(crate) fn into_parts(self) -> (Account, Option<Bytes>, BTreeMap<U256, U256>) {
+        let code = self.code.filter(|code| !code.is_empty());
+        let code_hash = self.code_hash.or_else(|| code.as_ref().map(keccak256));
+        let account = Account {
+            balance: self.balance,
+            nonce: self.nonce.0,
+            code_hash: code_hash.unwrap_or(KECCAK_EMPTY),
+        };
+        (account, code, self.storage)
+    }
+}
+
 /// The state that consists of `accounts`.
 pub(crate) fn state_of(accounts: BTreeMap<Address, AccountJson>) -> MemoryState {
     let mut state = MemoryState::default();
     for (address, json) in accounts {
-        let mut account = Account { balance: json.balance, nonce: json.nonce.0, ..<_>::default() };
-        if let Some(code) = json.code.filter(|code| !code.is_empty()) {
-            account.code_hash = state.insert_code(code);
-        }
-        if let Some(code_hash) = json.code_hash {
-            account.code_hash = code_hash;
+        let (account, code, storage) = json.into_parts();
+        if let Some(code) = code {
+            state.insert_code(code);
         }
         state.insert_account(address, account);
-        for (slot, value) in json.storage {
+        for (slot, value) in storage {
             state.insert_storage(address, slot, value);
         }
     }

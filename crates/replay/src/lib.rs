@@ -1,7 +1,8 @@
 //! Block inputs in every format, the states they start from, and proof of their results.
 //!
-//! [`Inputs`] finds blocks in files, directories and archives: snapshots, execution witnesses and
-//! blockchain tests, told apart by their contents. A [`BlockInput`] holds a block and its
+//! [`Inputs`] finds blocks in files, directories and archives: snapshots, execution witnesses,
+//! blockchain tests and captures, told apart by their contents. A [`Capture`] is a block with all that it takes to
+//! execute it, and a format of our own. A [`BlockInput`] holds a block and its
 //! [`ParentState`]; whoever executes it gives the output to [`BlockInput::verify`], which proves
 //! what the input allows. [`run_chain_test`] does all of this for the blocks of a blockchain
 //! test. A [`ChainFile`] is the blocks of a whole chain. Nothing here executes anything: execution is a closure.
@@ -25,6 +26,7 @@
 //! ```
 
 mod block;
+mod capture;
 mod chain_file;
 mod documents;
 mod error;
@@ -39,6 +41,10 @@ mod runner;
 mod verify;
 
 pub use block::{BlockDecodeError, decode_block};
+pub use capture::{
+    CAPTURE_VERSION, Capture, CaptureError, CapturePart, CapturedAccount, CapturedState,
+    ChainProblem,
+};
 pub use chain_file::{
     ChainFile, ChainFileError, ChainFileWriter, DEFAULT_MAX_BLOCK_BYTES, RawBlock,
 };
@@ -47,7 +53,7 @@ pub use format::{ChainTest, Expectation, PostState, TestBlock};
 pub use input::{BlockInput, Ommers, PreconditionError};
 pub use origin::{JsonPath, Origin};
 pub use parent::{CompleteState, ParentState, ParentStateError, WitnessState};
-pub use read::{Input, Inputs, decode_document};
+pub use read::{Captured, Captures, Input, Inputs, decode_document};
 pub use roots::{TransactionRoots, receipts_with};
 pub use runner::{
     BlockOutcome, BlockReport, CaseFailure, CaseReport, ExecutionError, Rejection, Verdict,

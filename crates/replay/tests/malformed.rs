@@ -284,7 +284,7 @@ fn contents_count_and_names_do_not() {
             "block plain.json.gz",
             "block packed.json",
             "block archive.json:in.json",
-            "error bounds.json: not a known format (snapshot, execution witness or blockchain test)",
+            "error bounds.json: not a known format (snapshot, execution witness, blockchain test or capture)",
         ]
     );
     let problem =

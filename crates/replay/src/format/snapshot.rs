@@ -7,20 +7,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use alloy_consensus::{BlockBody, Header};
+use alloy_consensus::{Block, BlockBody, Header};
 use alloy_eips::{eip2718::Encodable2718, eip4895::Withdrawals};
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use warpline_chain::ChainSpec;
 use warpline_primitives::Transaction;
 
 use super::{check_hash, member};
 use crate::{
-    BlockInput, JsonPath, Origin, ParentState,
-    block::recover_senders,
+    JsonPath,
+    capture::{Capture, CapturedAccount, CapturedState, encode_block},
     error::Problem,
-    input::Ommers,
-    json::{AccountJson, Json, Members, Quantity, state_of},
+    json::{AccountJson, Json, Members, Quantity},
 };
 
 /// What stands beside the header's fields in a block.
@@ -33,56 +33,70 @@ struct BlockJson {
     withdrawals: Option<Withdrawals>,
 }
 
+/// A block as `eth_getBlockByNumber` returns it, all hashes checked.
+pub(crate) struct RpcBlock {
+    /// Without ommers.
+    pub(crate) block: Block<Transaction>,
+    pub(crate) ommer_hashes: Vec<B256>,
+}
+
+impl RpcBlock {
+    /// Decodes the block that stands at `place`.
+    pub(crate) fn decode<'a>(
+        json: Json<'a>,
+        member: &'a RawValue,
+        place: &JsonPath,
+    ) -> Result<Self, Problem> {
+        let header: Header = json.decode(member, place)?;
+        let block: BlockJson = json.decode(member, place)?;
+        let hash = header.hash_slow();
+        let below = |name: &str| place.join(&name.into()).to_string();
+        check_hash(|| below("hash"), block.hash, hash)?;
+        for (index, transaction) in block.transactions.iter().enumerate() {
+            // A transaction from JSON carries the hash it was given with.
+            let computed = keccak256(transaction.encoded_2718());
+            let at = || below(&format!("transactions[{index}].hash"));
+            check_hash(at, *transaction.tx_hash(), computed)?;
+        }
+        let body = BlockBody {
+            transactions: block.transactions,
+            ommers: Vec::new(),
+            withdrawals: block.withdrawals,
+        };
+        Ok(Self { block: Block::new(header, body), ommer_hashes: block.uncles })
+    }
+}
+
 pub(super) fn decode<'a>(
     json: Json<'a>,
     members: &Members<'a>,
-    origin: &Origin,
     chain: &Arc<ChainSpec>,
-) -> Result<BlockInput, Problem> {
-    let block_place = JsonPath::from("block");
-    let block_member = member(members, "block")?;
-    let header: Header = json.decode(block_member, &block_place)?;
-    let block: BlockJson = json.decode(block_member, &block_place)?;
-    let hash = header.hash_slow();
-    check_hash(|| "block.hash".into(), block.hash, hash)?;
-    for (index, transaction) in block.transactions.iter().enumerate() {
-        // A transaction from JSON carries the hash it was given with.
-        let computed = keccak256(transaction.encoded_2718());
-        let place = || format!("block.transactions[{index}].hash");
-        check_hash(place, *transaction.tx_hash(), computed)?;
-    }
-    let ommers =
-        if block.uncles.is_empty() { Ommers::Known } else { Ommers::HashesOnly(block.uncles) };
-
+) -> Result<Capture, Problem> {
+    let block = RpcBlock::decode(json, member(members, "block")?, &"block".into())?;
     let accounts: BTreeMap<Address, AccountJson> =
         json.decode(member(members, "pre_state")?, &"pre_state".into())?;
-    let mut state = state_of(accounts);
     let codes: BTreeMap<B256, Bytes> = json.decode(member(members, "codes")?, &"codes".into())?;
+    let mut all_codes = Vec::with_capacity(codes.len());
     for (stated, code) in codes {
         check_hash(|| format!("codes.{stated}"), stated, keccak256(&code))?;
-        state.insert_code(code);
+        all_codes.push(code);
     }
     let hashes: BTreeMap<Quantity, B256> =
         json.decode(member(members, "block_hashes")?, &"block_hashes".into())?;
-    for (number, hash) in hashes {
-        state.insert_block_hash(number.0, hash);
-    }
-
-    let body = BlockBody {
-        transactions: block.transactions,
-        ommers: Vec::new(),
-        withdrawals: block.withdrawals,
+    let account = |(address, json): (Address, AccountJson)| {
+        let (account, code, storage) = json.into_parts();
+        all_codes.extend(code);
+        (address, CapturedAccount { account, storage })
     };
-    let block =
-        recover_senders(header, hash, body, chain).map_err(|error| Problem::at("block", error))?;
-    Ok(BlockInput {
-        origin: origin.clone(),
+    let accounts = accounts.into_iter().map(account).collect();
+    Ok(Capture {
         chain: chain.clone(),
-        block,
-        encoded_len: None,
-        access_list: None,
-        ommers,
+        block: encode_block(&block.block),
+        ommer_hashes: block.ommer_hashes,
         parent_header: None,
-        parent: ParentState::Snapshot(state),
+        state: CapturedState::Snapshot(accounts),
+        codes: all_codes,
+        block_hashes: hashes.into_iter().map(|(number, hash)| (number.0, hash)).collect(),
+        access_list: None,
     })
 }

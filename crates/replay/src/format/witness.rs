@@ -5,7 +5,7 @@
 //! state root is where the trie begins, each further header is the parent of the one before it,
 //! and codes are known by the hash of their bytes. Preimages (`keys`) are never looked at.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -14,19 +14,19 @@ use serde::{
     de::{self, value::MapAccessDeserializer},
 };
 use warpline_chain::ChainSpec;
-use warpline_primitives::MemoryState;
 
 use super::member;
 use crate::{
-    BlockInput, InputProblem, JsonPath, Origin, ParentState, WitnessState,
-    block::{BlockDecodeError, decode_block},
+    InputProblem, JsonPath,
+    block::{BlockDecodeError, decode_exact},
+    capture::{Capture, CapturedState},
     error::Problem,
-    input::Ommers,
     json::{Json, Members},
 };
 
+/// What `debug_executionWitness` returns.
 #[derive(Deserialize)]
-struct WitnessJson {
+pub(crate) struct WitnessJson {
     state: Vec<Bytes>,
     codes: Vec<Bytes>,
     headers: Vec<HeaderJson>,
@@ -41,41 +41,43 @@ enum HeaderJson {
 pub(super) fn decode<'a>(
     json: Json<'a>,
     members: &Members<'a>,
-    origin: &Origin,
     chain: &Arc<ChainSpec>,
-) -> Result<BlockInput, Problem> {
+) -> Result<Capture, Problem> {
     let rlp: Bytes = json.decode(member(members, "block")?, &"block".into())?;
-    let block = decode_block(&rlp, chain).map_err(|error| Problem::at("block", error))?;
+    let (block, _) = decode_exact(&rlp).map_err(|error| Problem::at("block", error))?;
     let witness: WitnessJson = json.decode(member(members, "witness")?, &"witness".into())?;
-
-    let mut known = MemoryState::default();
-    let place = JsonPath::from("witness");
-    let parent_header = link_headers(block.header.parent_hash, witness.headers, &mut known)
-        .map_err(|problem| problem.below(&place))?;
-    for code in witness.codes {
-        known.insert_code(code);
-    }
-    let parent = WitnessState::new(parent_header.state_root, witness.state, known)
-        .map_err(|error| Problem::at("witness.state", InputProblem::Witness(error)))?;
-    Ok(BlockInput {
-        origin: origin.clone(),
-        chain: chain.clone(),
-        block,
-        encoded_len: Some(rlp.len()),
-        access_list: None,
-        ommers: Ommers::Known,
-        parent_header: Some(parent_header),
-        parent: ParentState::Witness(parent),
-    })
+    witness.capture(rlp, block.header.parent_hash, chain)
 }
 
-/// Checks that the headers, youngest first, are the block's ancestors without a gap, puts their
-/// hashes in `known` and returns the parent's.
+impl WitnessJson {
+    /// The block `rlp`, whose parent has the hash `parent_hash`, with this witness.
+    pub(crate) fn capture(
+        self,
+        rlp: Bytes,
+        parent_hash: B256,
+        chain: &Arc<ChainSpec>,
+    ) -> Result<Capture, Problem> {
+        let (parent_header, block_hashes) = link_headers(parent_hash, self.headers)
+            .map_err(|problem| problem.below(&JsonPath::from("witness")))?;
+        Ok(Capture {
+            chain: chain.clone(),
+            block: rlp,
+            ommer_hashes: Vec::new(),
+            parent_header: Some(parent_header),
+            state: CapturedState::Witness(self.state),
+            codes: self.codes,
+            block_hashes,
+            access_list: None,
+        })
+    }
+}
+
+/// Checks that the headers, in whichever order, are the block's ancestors without a gap, and returns the parent's
+/// and the hashes of all by number.
 fn link_headers(
     parent_hash: B256,
     headers: Vec<HeaderJson>,
-    known: &mut MemoryState,
-) -> Result<Header, Problem> {
+) -> Result<(Header, BTreeMap<u64, B256>), Problem> {
     let mut ancestors = Vec::with_capacity(headers.len());
     for (index, header) in headers.into_iter().enumerate() {
         let (header, hash) =
@@ -84,18 +86,20 @@ fn link_headers(
     }
     // Some nodes list the oldest first.
     ancestors.sort_by_key(|(_, header, _)| std::cmp::Reverse(header.number));
+    let mut known = BTreeMap::new();
     let mut expected = parent_hash;
     for (index, header, found) in &ancestors {
         if *found != expected {
             let problem = InputProblem::HeaderChain { expected, found: *found };
             return Err(Problem::at(header_place(*index), problem));
         }
-        known.insert_block_hash(header.number, *found);
+        known.insert(header.number, *found);
         expected = header.parent_hash;
     }
-    let parent = ancestors.into_iter().next().map(|(_, header, _)| header);
-    parent
-        .ok_or_else(|| Problem::at("headers", InputProblem::NoParentHeader { parent: parent_hash }))
+    match ancestors.into_iter().next() {
+        Some((_, parent, _)) => Ok((parent, known)),
+        None => Err(Problem::at("headers", InputProblem::NoParentHeader { parent: parent_hash })),
+    }
 }
 
 fn header_place(index: usize) -> String {
