@@ -36,6 +36,7 @@ mod json;
 mod origin;
 mod parent;
 mod read;
+mod remote;
 mod roots;
 mod runner;
 mod verify;
@@ -54,6 +55,10 @@ pub use input::{BlockInput, Ommers, PreconditionError};
 pub use origin::{JsonPath, Origin};
 pub use parent::{CompleteState, ParentState, ParentStateError, WitnessState};
 pub use read::{Captured, Captures, Input, Inputs, decode_document};
+pub use remote::{
+    BlockHead, BodyPart, FetchError, JsonRpc, RemoteNode, RpcAnswer, RpcFault, RpcRequest,
+    StateFrom, TransportError, chain_id_of,
+};
 pub use roots::{TransactionRoots, receipts_with};
 pub use runner::{
     BlockOutcome, BlockReport, CaseFailure, CaseReport, ExecutionError, Rejection, Verdict,

@@ -29,11 +29,11 @@ use crate::{
 pub(crate) struct WitnessJson {
     state: Vec<Bytes>,
     codes: Vec<Bytes>,
-    headers: Vec<HeaderJson>,
+    pub(crate) headers: Vec<HeaderJson>,
 }
 
 /// An ancestor header in either of the two forms in use.
-enum HeaderJson {
+pub(crate) enum HeaderJson {
     Rlp(Bytes),
     Object(Box<Header>),
 }
@@ -104,6 +104,12 @@ fn link_headers(
 
 fn header_place(index: usize) -> String {
     format!("headers[{index}]")
+}
+
+impl From<Header> for HeaderJson {
+    fn from(header: Header) -> Self {
+        Self::Object(Box::new(header))
+    }
 }
 
 impl HeaderJson {
