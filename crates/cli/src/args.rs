@@ -13,6 +13,7 @@ use crate::{
     analyze::AnalyzeCommand,
     chain::{db::DbCommand, export::ExportArgs, import::ImportArgs, init::InitArgs},
     node::NodeArgs,
+    remote::args::{ConvertArgs, FetchArgs, RemoteArgs},
     trace::TraceArgs,
 };
 
@@ -29,6 +30,12 @@ pub(crate) enum Command {
     /// Execute blocks in parallel and sequentially, and prove both against the headers.
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
+    /// Take blocks from a node, with all that it takes to execute them.
+    #[command(after_help = FETCH_EXAMPLES)]
+    Fetch(FetchArgs),
+    /// Write snapshots and witnesses in a format that is small, checked and quick to read.
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(ConvertArgs),
     /// Run the cases of blockchain tests, every block in parallel and sequentially.
     #[command(after_help = CONFORMANCE_EXAMPLES)]
     Conformance(ConformanceArgs),
@@ -89,9 +96,28 @@ const REPLAY_EXAMPLES: &str = "Examples:
   warpline replay --repeat 5 --json - blocks/     medians of at least 5 runs, as JSON
   warpline replay --repeat 5 --bounds b.json blocks/
                                                   medians held against what the blocks allow
+  warpline replay --rpc http://127.0.0.1:8545 --blocks 21000000..=21000009
+                                                  blocks from a node
 
 Exit status: 0 all blocks identical and verified, 1 a mismatch or a failed block, 2 unusable input
 or arguments.";
+
+const FETCH_EXAMPLES: &str = "Examples:
+  warpline fetch --rpc http://127.0.0.1:8545 --blocks latest       the newest block, to the cache
+  warpline fetch --rpc http://127.0.0.1:8545 --blocks 21000000..21001000 -o blocks/
+                                                                   a thousand, to a folder
+  warpline replay blocks/                                          what was fetched
+
+A run that was interrupted goes on where it was.
+
+Exit status: 0 all blocks fetched, 2 unusable arguments, or a block that the node does not give.";
+
+const CONVERT_EXAMPLES: &str = "Examples:
+  warpline convert blocks/ -o captures/           one file for each block
+  warpline convert blocks/ -o blocks.capture      one file for all
+  warpline replay captures/                       the same results as from blocks/
+
+Exit status: 0 all inputs converted, 2 unusable input or arguments.";
 
 const CONFORMANCE_EXAMPLES: &str = "Examples:
   warpline conformance fixtures/                     all cases under a directory
@@ -173,6 +199,8 @@ pub(crate) struct ReplayArgs {
     /// blocks.
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     #[command(flatten)]

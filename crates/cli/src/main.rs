@@ -6,11 +6,15 @@ mod bench;
 mod chain;
 mod compare;
 mod conformance;
+mod convert;
+mod fetch;
 mod fuzz;
 mod json;
 mod measure;
 mod memory;
 mod node;
+#[cfg_attr(not(feature = "rpc"), expect(dead_code, reason = "without it no node is asked"))]
+mod remote;
 mod replay;
 mod report;
 mod table;
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
     };
     let result = match Cli::parse_from(arguments).command {
         Command::Replay(args) => replay::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Report(args) => report::run(&args),

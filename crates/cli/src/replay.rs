@@ -15,6 +15,7 @@ use crate::{
     FAILURE, SUCCESS, UNUSABLE,
     args::{ReplayArgs, list},
     json::{BlockRow, EngineInfo, ReplayReport, Target, TestFailure, Tests, Unusable},
+    remote::{self, Fetching, NotFetched},
     report::Companion,
     table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, failed_case, megagas, millis},
 };
@@ -24,8 +25,14 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
     let bounds = Bounds::open(args)?;
     let target = Target::open(args.json.as_deref())?;
     let mut session = Session::new(args, bounds, !matches!(target, Some(Target::Stdout)))?;
+    let remote = match (&args.remote.rpc, &args.remote.blocks) {
+        (Some(url), Some(blocks)) => Some(remote::fetch(url, blocks, &args.remote.node)?),
+        _ => None,
+    };
     session.heading()?;
-    if args.inputs.is_empty() {
+    if let Some(blocks) = remote {
+        session.fetched(blocks)?;
+    } else if args.inputs.is_empty() {
         for input in embedded::blocks(&session.engine)? {
             session.block(&input)?;
             if session.is_enough() {
@@ -129,6 +136,32 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Replays blocks as they come from a node.
+    fn fetched(&mut self, blocks: Fetching) -> anyhow::Result<()> {
+        for block in blocks {
+            match block {
+                Ok(block) => {
+                    if let Some(note) = block.note {
+                        self.print(Styled(FAINT, note))?;
+                    }
+                    self.block(&block.input)?;
+                }
+                Err(NotFetched { number, error, is_final }) => {
+                    let error = format!("block {number}: {error:#}");
+                    self.print(format_args!("{} {error}", Styled(BAD, "not fetched")))?;
+                    self.unusable.push(Unusable { error });
+                    if is_final {
+                        break;
+                    }
+                }
+            }
+            if self.is_enough() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Executes and verifies a block that stands alone.

@@ -8,13 +8,20 @@ mod bench;
 mod bounds;
 mod chain;
 mod conformance;
+mod convert;
 mod fixtures;
 mod fuzz;
 mod inputs;
+#[cfg(feature = "rpc")]
+mod mock;
 mod predict;
+#[cfg(feature = "rpc")]
+mod remote;
 mod replay;
 mod report;
 mod sample;
+#[cfg(feature = "rpc")]
+mod served;
 mod surface;
 
 use std::path::Path;

@@ -17,6 +17,8 @@ fn every_help_has_an_example() {
     let commands = [
         &[][..],
         &["replay"],
+        &["fetch"],
+        &["convert"],
         &["conformance"],
         &["bench"],
         &["report"],

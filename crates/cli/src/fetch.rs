@@ -1,0 +1,63 @@
+//! `warpline fetch`: captures of a node's blocks.
+
+use crate::{
+    SUCCESS, UNUSABLE,
+    remote::{self, args::FetchArgs, sink::Sink},
+    table::{BAD, FAINT, Printer, STRONG, Styled, complain},
+};
+
+/// Runs the command and returns the exit status.
+pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<u8> {
+    let (_, cached) = args.node.cache();
+    anyhow::ensure!(
+        cached || args.out.is_some(),
+        "the blocks would go nowhere: say where with --out, or leave out --no-cache"
+    );
+    let blocks = remote::fetch(&args.rpc, &args.blocks, &args.node)?;
+    let mut sink = args.out.as_deref().map(Sink::open).transpose()?;
+    let printer = Printer::new(true);
+    let titles = format!("{:>9}  {:>5}  {:<8}  {:>10}  from", "block", "txs", "state", "bytes");
+    printer.line(Styled(STRONG, titles))?;
+    let (count, mut fetched, mut kept, mut bytes) = (blocks.total(), 0_u64, 0_u64, 0);
+    for block in blocks {
+        let block = match block {
+            Ok(block) => block,
+            Err(failed) => {
+                complain(&failed.error);
+                if failed.is_final {
+                    break;
+                }
+                continue;
+            }
+        };
+        if let Some(note) = &block.note {
+            printer.line(Styled(FAINT, note))?;
+        }
+        if let Some(sink) = &mut sink {
+            sink.write(block.number, block.hash, &block.bytes)?;
+        }
+        let (counter, from) =
+            if block.is_new { (&mut fetched, "node") } else { (&mut kept, "cache") };
+        *counter += 1;
+        bytes += block.bytes.len();
+        printer.line(format_args!(
+            "{:>9}  {:>5}  {:<8}  {:>10}  {from}",
+            block.number,
+            block.input.transaction_count(),
+            if block.is_witness { "witness" } else { "snapshot" },
+            block.bytes.len(),
+        ))?;
+    }
+    if let Some(sink) = sink {
+        sink.finish()?;
+    }
+    let missing = count - fetched - kept;
+    printer.line(format_args!(
+        "\n{fetched} blocks fetched, {kept} from the cache, {bytes} bytes in all"
+    ))?;
+    if missing > 0 {
+        printer.line(Styled(BAD, format_args!("{missing} blocks are missing")))?;
+        return Ok(UNUSABLE);
+    }
+    Ok(SUCCESS)
+}
