@@ -1,6 +1,7 @@
 //! The servers of a node, asked over their sockets.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and talk")]
 
+mod calls;
 mod chain;
 mod client;
 mod compat;
@@ -9,3 +10,5 @@ mod hostile;
 mod node;
 mod observed;
 mod reads;
+mod traces;
+mod witness;

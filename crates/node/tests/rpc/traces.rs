@@ -1,0 +1,148 @@
+//! Traces beyond what the conformance tests ask. What they say is tested with the engine.
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::Http,
+    node::{Node, config, conformance, fresh},
+};
+
+const CONTRACT: &str = "0x00000000000000000000000000000000000000cc";
+
+/// One of each kind.
+fn tracers() -> [Value; 9] {
+    [
+        json!({}),
+        json!({ "enableMemory": true, "enableReturnData": true, "disableStack": true }),
+        json!({ "tracer": "callTracer", "tracerConfig": { "withLog": true } }),
+        json!({ "tracer": "prestateTracer" }),
+        json!({ "tracer": "prestateTracer", "tracerConfig": { "diffMode": true } }),
+        json!({ "tracer": "4byteTracer" }),
+        json!({ "tracer": "noopTracer" }),
+        json!({ "tracer": "flatCallTracer" }),
+        json!({ "tracer": "muxTracer", "tracerConfig": {
+            "callTracer": {}, "prestateTracer": { "diffMode": true },
+        }}),
+    ]
+}
+
+#[test]
+fn a_block_is_traced_by_any_name() {
+    let Some(node) = conformance() else { return };
+    let mut http = node.http();
+    let head = node.served.database.view().unwrap().head().header.number;
+    for number in 1..=head {
+        let number = format!("{number:#x}");
+        let block = http.result("eth_getBlockByNumber", &json!([number]).to_string());
+        let raw = http.result("debug_getRawBlock", &json!([number]).to_string());
+        let transactions = block["transactions"].as_array().unwrap();
+        for tracer in tracers() {
+            let traced = |http: &mut Http, method, named: &Value| {
+                http.result(method, &json!([named, tracer]).to_string())
+            };
+            let traces = traced(&mut http, "debug_traceBlockByNumber", &json!(number));
+            assert_eq!(traced(&mut http, "debug_traceBlockByHash", &block["hash"]), traces);
+            assert_eq!(traced(&mut http, "debug_traceBlock", &raw), traces);
+            let traces = traces.as_array().unwrap();
+            assert_eq!(traces.len(), transactions.len());
+            for (hash, trace) in transactions.iter().zip(traces) {
+                assert_eq!(*hash, trace["txHash"]);
+                let alone = traced(&mut http, "debug_traceTransaction", hash);
+                assert_eq!(alone, trace["result"], "{hash} with {tracer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_is_traced_anywhere_in_a_block() {
+    let Some(node) = conformance() else { return };
+    let mut http = node.http();
+    let number = (1..).find_map(|number| {
+        let params = json!([format!("{number:#x}")]).to_string();
+        let block = http.result("eth_getBlockByNumber", &params);
+        (block["transactions"].as_array().unwrap().len() > 1).then_some(block)
+    });
+    let block = number.unwrap();
+    let transactions = block["transactions"].as_array().unwrap().len();
+    let first =
+        http.result("eth_getTransactionByHash", &json!([block["transactions"][0]]).to_string());
+    // What the sender's nonce is becomes visible in what is there before a call.
+    let request = json!({ "from": first["from"], "to": CONTRACT });
+    let mut nonce = |index: Option<usize>| {
+        let mut tracing = json!({ "tracer": "prestateTracer" });
+        if let Some(index) = index {
+            tracing["txIndex"] = json!(format!("{index:#x}"));
+        }
+        let params = json!([request, block["number"], tracing]).to_string();
+        let traced = http.result("debug_traceCall", &params);
+        let account = &traced[first["from"].as_str().unwrap()];
+        account["nonce"].as_u64().unwrap_or_default()
+    };
+    let before: u64 =
+        serde_json::from_value::<alloy_primitives::U64>(first["nonce"].clone()).unwrap().to();
+    assert_eq!(nonce(Some(0)), before);
+    assert_eq!(nonce(Some(1)), before + 1);
+    assert_eq!(nonce(Some(transactions)), nonce(None));
+    let beyond = json!({ "txIndex": format!("{:#x}", transactions + 1) });
+    let params = json!([request, block["number"], beyond]).to_string();
+    assert_eq!(http.error("debug_traceCall", &params), -32602);
+    let genesis = json!([request, "earliest", { "txIndex": "0x0" }]).to_string();
+    assert_eq!(http.error("debug_traceCall", &genesis), -32000);
+}
+
+#[test]
+fn calls_are_traced_with_overrides() {
+    let node = Node::start(fresh(), &config());
+    let mut http = node.http();
+    let tracing = json!({
+        "tracer": "callTracer",
+        "stateOverrides": { CONTRACT: { "code": "0x4360005260206000f3" } },
+        "blockOverrides": { "number": "0x77" },
+    });
+    let params = json!([{ "to": CONTRACT }, "latest", tracing]).to_string();
+    let traced = http.result("debug_traceCall", &params);
+    assert_eq!(traced["output"], json!(format!("0x{:064x}", 0x77)));
+    assert_eq!(http.result("debug_traceCall", &json!([{}]).to_string())["failed"], false);
+}
+
+#[test]
+fn what_cannot_be_traced_is_refused() {
+    let Some(node) = conformance() else { return };
+    let mut http = node.http();
+    for tracer in ["{step: function() {}}", "noSuchTracer"] {
+        let error = http
+            .call("debug_traceBlockByNumber", &json!(["0x1", { "tracer": tracer }]).to_string());
+        assert_eq!(error["error"]["code"], -32602, "{error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains("JavaScript"), "{error}");
+    }
+    let params = json!(["0x1", { "tracer": "callTracer", "tracerConfig": 5 }]).to_string();
+    assert_eq!(http.error("debug_traceBlockByNumber", &params), -32602);
+    let nothing = format!("0x{:064x}", 1);
+    for method in ["debug_traceTransaction", "debug_traceBlockByHash"] {
+        assert_eq!(http.error(method, &json!([nothing]).to_string()), -32000);
+    }
+    assert_eq!(http.error("debug_traceBlockByNumber", r#"["0xffff"]"#), -32000);
+    assert_eq!(http.error("debug_traceBlock", r#"["0xc0"]"#), -32602);
+    let genesis = http.result("debug_getRawBlock", r#"["0x0"]"#);
+    assert_eq!(http.error("debug_traceBlock", &json!([genesis]).to_string()), -32000);
+}
+
+#[test]
+fn tracing_takes_as_long_as_it_may() {
+    let Some(node) = conformance() else { return };
+    let mut http = node.http();
+    let hash = http.result("eth_getBlockByNumber", r#"["0x1"]"#)["transactions"][0].take();
+    for (timeout, code) in [("0s", -32002), ("1ns", -32002), ("a while", -32602)] {
+        let tracing = json!({ "timeout": timeout });
+        for (method, named) in
+            [("debug_traceTransaction", &hash), ("debug_traceBlockByNumber", &json!("0x1"))]
+        {
+            assert_eq!(http.error(method, &json!([named, tracing]).to_string()), code, "{timeout}");
+        }
+        let call = json!([{ "to": CONTRACT }, "latest", tracing]).to_string();
+        assert_eq!(http.error("debug_traceCall", &call), code, "{timeout}");
+    }
+    let patient = json!([hash, { "timeout": "1m" }]).to_string();
+    assert_eq!(http.result("debug_traceTransaction", &patient)["failed"], false);
+}
