@@ -44,7 +44,7 @@ pub use estimate::GasEstimate;
 
 use crate::{
     BlockVm, Cancellation, DynSource, Engine, EngineBug, Ethereum, ExecutionError, ReadFailed,
-    SourceError,
+    SourceError, TraceMemory,
     cancel::EarlyEnd,
     engine::contain,
     erased,
@@ -64,13 +64,15 @@ pub struct CallOptions<'c> {
     pub deadline: Option<Instant>,
     /// Gives up as soon as it is switched.
     pub cancellation: Option<&'c Cancellation>,
+    /// What a tracer may take; as much as it needs where nothing is said.
+    pub memory: Option<&'c TraceMemory>,
 }
 
 impl Default for CallOptions<'_> {
     /// State and block as they are, 50 million gas, and all the time it takes.
     fn default() -> Self {
-        let (state, block, deadline, cancellation) = (None, None, None, None);
-        Self { state, block, gas_cap: 50_000_000, deadline, cancellation }
+        let (state, block, deadline, cancellation, memory) = (None, None, None, None, None);
+        Self { state, block, gas_cap: 50_000_000, deadline, cancellation, memory }
     }
 }
 

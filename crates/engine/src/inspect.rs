@@ -12,6 +12,7 @@
 
 mod before;
 mod error;
+mod memory;
 mod tracer;
 
 use std::time::Instant;
@@ -27,6 +28,7 @@ use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource, Transaction}
 
 pub use before::StateBefore;
 pub use error::TraceError;
+pub use memory::TraceMemory;
 pub use tracer::TracedTransaction;
 
 use crate::{
@@ -51,6 +53,9 @@ pub struct InspectOptions<'c> {
     pub deadline: Option<Instant>,
     /// Gives up as soon as it is switched.
     pub cancellation: Option<&'c Cancellation>,
+    /// What tracers may take; as much as they need where nothing is said. Other inspectors are not
+    /// asked.
+    pub memory: Option<&'c TraceMemory>,
 }
 
 impl<'c> InspectOptions<'c> {

@@ -95,7 +95,8 @@ pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};
 #[cfg(feature = "tracers")]
 pub use inspect::{
-    InspectOptions, Inspected, InspectedBlock, StateBefore, TraceError, TracedTransaction,
+    InspectOptions, Inspected, InspectedBlock, StateBefore, TraceError, TraceMemory,
+    TracedTransaction,
 };
 pub use integration::{
     DynSource, GivenParent, ParallelBlockCtx, ParallelBlockExecutor, ParallelBlockExecutorFactory,

@@ -11,7 +11,7 @@ pub enum TraceError<E> {
     #[error("this tracer is not supported")]
     UnknownTracer,
     /// The tracer is a program.
-    #[error("tracers in JavaScript are not supported")]
+    #[error("tracers in JavaScript are not supported, and no other tracer has this name")]
     JavaScript,
     /// What the tracer is to do does not make sense.
     #[error("invalid tracer configuration")]
@@ -19,6 +19,9 @@ pub enum TraceError<E> {
     /// The tracers that are to trace together cannot.
     #[error("invalid tracer configuration: {0}")]
     Mux(#[from] MuxError),
+    /// What the tracer writes down does not fit the memory for traces.
+    #[error("the trace needs more memory than there is for traces")]
+    TooLarge,
     /// The block has fewer transactions.
     #[error("transaction index {index} out of range, the block has {transactions}")]
     NoSuchTransaction {

@@ -13,18 +13,30 @@ use revm::{
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 use warpline_primitives::{RecoveredBlock, StateSource};
 
-use super::{InspectOptions, Inspected, StateBefore, TraceError, inspect};
+use super::{
+    InspectOptions, Inspected, StateBefore, TraceError, TraceMemory, inspect,
+    memory::{Counted, Taken},
+};
 use crate::{
     BlockVm, CallDb, CallError, CallOptions, Engine, EngineBug, Ethereum, ExecutionError,
-    ReadFailed, SourceError,
+    SourceError,
     call::{Caller, on_source},
 };
 
 /// What a tracer says of a transaction of a block: as `debug_traceBlockByNumber` lists it.
 pub type TracedTransaction = TraceResult<GethTrace, String>;
 
-/// What a tracer said. Of one that could not read, only that is known here.
-type Said = Result<GethTrace, ReadFailed>;
+/// What a tracer said.
+type Said = Result<GethTrace, NotSaid>;
+
+/// Why a tracer said nothing.
+#[derive(Debug)]
+enum NotSaid {
+    /// It could not read. Of that nothing more is known here.
+    ReadFailed,
+    /// It would have said too much.
+    TooLarge,
+}
 
 impl Engine<Ethereum> {
     /// Traces all transactions of `block` with the tracer that `tracing` asks for, in parallel; see
@@ -58,12 +70,15 @@ impl Engine<Ethereum> {
         each: impl Fn(usize, TracedTransaction) -> T + Sync,
     ) -> Result<Vec<T>, TraceError<S::Error>> {
         DebugInspector::new(tracing.clone())?;
-        let make = |_| tracer(tracing);
+        let make = |_| tracer(tracing, options.memory);
         let done = |inspected: Inspected<'_, '_, _>| {
             let index = inspected.index;
             let tx_hash = Some(*block.transactions[index].inner().tx_hash());
-            let result = finish(block, inspected)?;
-            Ok(each(index, TraceResult::Success { result, tx_hash }))
+            let (result, taken) = finish(block, inspected);
+            let traced = each(index, TraceResult::Success { result: result?, tx_hash });
+            // What is said takes memory until it was made something of.
+            drop(taken);
+            Ok(traced)
         };
         let traced = self.inspect_block(block, source, options, make, done)?.transactions;
         let known = |(index, said)| known(index, said);
@@ -93,8 +108,9 @@ impl Engine<Ethereum> {
             let rules = self.vm().rules(&env);
             let db = CallDb::new(source, self.codes(), &rules, options.early_end());
             let db = self.execute_prefix(block, index, db)?;
-            let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected);
-            Ok(inspect(self.vm(), db, &env, (index, tx), tracer(tracing), done)?)
+            let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected).0;
+            let tracer = tracer(tracing, options.memory);
+            Ok(inspect(self.vm(), db, &env, (index, tx), tracer, done)?)
         });
         known(index, traced?)
     }
@@ -153,7 +169,8 @@ impl Engine<Ethereum> {
         tracing: &GethDebugTracingOptions,
         options: CallOptions<'d>,
     ) -> Result<Said, CallError<SourceError>> {
-        let (mut caller, tx) = Caller::over(self, header, db, options, request, tracer(tracing))?;
+        let tracer = tracer(tracing, options.memory);
+        let (mut caller, tx) = Caller::over(self, header, db, options, request, tracer)?;
         let result = caller.inspect(tx.clone())?;
         let block = caller.block().clone();
         let (db, tracer) = caller.parts();
@@ -166,29 +183,36 @@ impl Engine<Ethereum> {
 }
 
 /// The tracer that `tracing` asks for. Whoever comes here has made one before, so that it can be made.
-fn tracer(tracing: &GethDebugTracingOptions) -> DebugInspector {
-    DebugInspector::new(tracing.clone()).unwrap_or(DebugInspector::Noop(NoOpInspector {}))
+fn tracer(tracing: &GethDebugTracingOptions, memory: Option<&TraceMemory>) -> Counted {
+    let tracer = DebugInspector::new(tracing.clone());
+    let tracer = tracer.unwrap_or(DebugInspector::Noop(NoOpInspector {}));
+    Counted::new(tracer, tracing, memory)
 }
 
-/// What the tracer of a transaction of `block` says at the end.
-fn finish(block: &RecoveredBlock, inspected: Inspected<'_, '_, DebugInspector>) -> Said {
+/// What the tracer of a transaction of `block` says at the end, and what memory that takes.
+fn finish(block: &RecoveredBlock, inspected: Inspected<'_, '_, Counted>) -> (Said, Taken) {
     let Inspected { index, mut inspector, tx, block: env, result, mut before } = inspected;
     let context = TransactionContext {
         block_hash: Some(block.hash),
         tx_index: Some(index),
         tx_hash: Some(*block.transactions[index].inner().tx_hash()),
     };
-    say(&mut inspector, Some(context), (tx, env), result, &mut before)
+    let said = say(&mut inspector, Some(context), (tx, env), result, &mut before);
+    (said, inspector.taken)
 }
 
 fn say(
-    tracer: &mut DebugInspector,
+    tracer: &mut Counted,
     context: Option<TransactionContext>,
     (tx, block): (&TxEnv, &BlockEnv),
     result: &ResultAndState,
     before: &mut StateBefore<'_, '_>,
 ) -> Said {
-    let mut said = tracer.get_result(context, tx, block, result, before).map_err(|_| ReadFailed)?;
+    if tracer.taken.is_exhausted() {
+        return Err(NotSaid::TooLarge);
+    }
+    let said = tracer.tracer.get_result(context, tx, block, result, before);
+    let mut said = said.map_err(|_| NotSaid::ReadFailed)?;
     if let GethTrace::Default(frame) = &mut said {
         frame.struct_logs.iter_mut().for_each(leave_out_nothing);
     }
@@ -203,6 +227,9 @@ fn leave_out_nothing(step: &mut StructLog) {
 }
 
 /// What a tracer said, whose reads have not failed.
-fn known<T, E>(index: usize, said: Result<T, ReadFailed>) -> Result<T, TraceError<E>> {
-    said.map_err(|_| ExecutionError::from(EngineBug::ResultMissing { index }).into())
+fn known<T, E>(index: usize, said: Result<T, NotSaid>) -> Result<T, TraceError<E>> {
+    said.map_err(|not_said| match not_said {
+        NotSaid::ReadFailed => ExecutionError::from(EngineBug::ResultMissing { index }).into(),
+        NotSaid::TooLarge => TraceError::TooLarge,
+    })
 }

@@ -123,8 +123,9 @@ fn inspecting_ends_when_it_has_to() {
         let (engine, generated) = block(2);
         let cancellation = Cancellation::default();
         cancellation.cancel();
-        let cancelled = InspectOptions { cancellation: Some(&cancellation), deadline: None };
-        let late = InspectOptions { deadline: Some(Instant::now()), cancellation: None };
+        let cancelled =
+            InspectOptions { cancellation: Some(&cancellation), ..InspectOptions::default() };
+        let late = InspectOptions { deadline: Some(Instant::now()), ..InspectOptions::default() };
         for options in [cancelled, late] {
             let error = steps(&engine, &generated, &generated.state, options).unwrap_err();
             assert!(matches!(error, ExecutionError::Cancelled), "{error}");
