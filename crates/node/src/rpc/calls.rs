@@ -34,7 +34,7 @@ pub(super) fn options<'c>(
 ) -> CallOptions<'c> {
     let limits = call.limits();
     let deadline = Some(call.deadline.within(limits.evm_time()).at());
-    CallOptions { state, block, gas_cap: limits.gascap, deadline, cancellation: None }
+    CallOptions { state, block, gas_cap: limits.gascap, deadline, ..CallOptions::default() }
 }
 
 /// An overridden part, where there is one.

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 use alloy_primitives::B256;
 use parking_lot::Mutex;
 use warpline_chain::ChainSpec;
-use warpline_engine::Engine;
+use warpline_engine::{Engine, TraceMemory};
 use warpline_storage::{Database, View};
 
 use super::{
@@ -45,6 +45,10 @@ pub struct RpcContext {
     pub client_version: String,
 }
 
+/// For how many times the longest response there is memory for traces. One that is written takes about
+/// a sixth of what the tracer does, so that what a single trace needs more would not be sent either.
+const TRACE_MEMORY: usize = 8;
+
 /// What all connections of all servers share.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -54,6 +58,8 @@ pub(super) struct Node {
     pub(super) filters: Filters,
     pub(super) removed: Removed,
     pub(super) tip: Mutex<TipCache>,
+    /// What all tracers together may take.
+    pub(super) trace_memory: TraceMemory,
 }
 
 impl Node {
@@ -67,6 +73,7 @@ impl Node {
             filters: Filters::new(limits.max_filters),
             removed: Removed::default(),
             tip: Mutex::default(),
+            trace_memory: TraceMemory::new(TRACE_MEMORY * limits.response_bytes() as usize),
             limits,
             context,
         }

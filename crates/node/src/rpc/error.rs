@@ -235,7 +235,6 @@ impl RpcError {
             | Self::TooManyLogs { .. }
             | Self::FilterOfOneBlock
             | Self::Percentile(_)
-            | Self::Trace(_)
             | Self::UnknownSubscription => ErrorCode::InvalidParams.code(),
             Self::UnknownBlock(_)
             | Self::UnknownTransaction(_)
@@ -247,6 +246,10 @@ impl RpcError {
             // Somebody else's block may be invalid, and so may be what overrides make of one.
             Self::Call(error) if is_of_block(error) => SERVER_ERROR,
             Self::Call(error) => error.code(),
+            Self::Trace(error) => match **error {
+                TraceError::TooLarge => LIMIT_EXCEEDED,
+                _ => ErrorCode::InvalidParams.code(),
+            },
             Self::Simulation(error) => match &**error {
                 SimulateError::Call(error) if is_of_block(error) => SERVER_ERROR,
                 error => error.code(),

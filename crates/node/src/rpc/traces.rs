@@ -95,7 +95,8 @@ fn trace_transaction(call: &Call, (hash, tracing): (B256, Tracing)) -> Result<Ge
     let view = call.view()?;
     let (block, index) = located(&view, hash)?.ok_or(RpcError::UnknownTransaction(hash))?;
     let Parent { state, engine, .. } = Parent::of(call, &view, &block.header)?;
-    let options = InspectOptions { deadline: Some(deadline.at()), ..InspectOptions::default() };
+    let memory = Some(&call.node.trace_memory);
+    let options = InspectOptions { deadline: Some(deadline.at()), cancellation: None, memory };
     let traced = engine.trace_transaction(&block, &state, index, &tracing, options);
     traced.map_err(|error| why(error, deadline))
 }
@@ -113,7 +114,8 @@ fn trace_call(
         tracing;
     let deadline = deadline(call, &tracing_options, 2, call.limits().evm_time())?;
     let options = calls::options(call, state_overrides.as_ref(), block_overrides.as_ref());
-    let options = CallOptions { deadline: Some(deadline.at()), ..options };
+    let memory = Some(&call.node.trace_memory);
+    let options = CallOptions { deadline: Some(deadline.at()), memory, ..options };
     let traced = match tx_index {
         None => {
             let Place { header, state, engine, .. } = Place::of(call, block)?;
@@ -163,8 +165,11 @@ fn traces(
     let tracing = options(tracing);
     let deadline = deadline(call, &tracing, 1, call.limits().call_time())?;
     let written = Written::new(call.limits().response_bytes() as usize);
-    let options =
-        InspectOptions { deadline: Some(deadline.at()), cancellation: Some(&written.cancellation) };
+    let options = InspectOptions {
+        deadline: Some(deadline.at()),
+        cancellation: Some(&written.cancellation),
+        memory: Some(&call.node.trace_memory),
+    };
     let traced =
         parent.engine.trace_block_with(block, &parent.state, &tracing, options, |_, traced| {
             written.write(|most| to_json(&traced, most))
