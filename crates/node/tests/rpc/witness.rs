@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use alloy_consensus::{Header, Signed, TxLegacy, TxReceipt as _, constants::EMPTY_WITHDRAWALS};
+use alloy_consensus::{Header, Signed, TxLegacy, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use serde_json::{Value, json};
