@@ -162,7 +162,8 @@ impl Capture {
         bytes.starts_with(&MAGIC)
     }
 
-    /// The bytes of a capture, which are the same for equal captures. `docs/formats.md` has the format.
+    /// The bytes of a capture, which are the same for equal captures as long as it is the same version of zstd that
+    /// compresses them. `docs/formats.md` has the format.
     ///
     /// # Errors
     /// When it is larger than what is read again, or cannot be compressed.
