@@ -85,11 +85,38 @@ pub(crate) fn failed_case(
 
 /// Reports an error that ends the command.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let _ = writeln!(anstream::stderr(), "{}: {error:#}", Styled(BAD, "error"));
+    let _ = writeln!(anstream::stderr(), "{}: {}", Styled(BAD, "error"), in_full(error));
+}
+
+/// An error and its causes, each said once: many say what caused them themselves.
+fn in_full(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// Whether nobody reads our output any more.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let cause = io::Error::other("no room");
+        let told =
+            anyhow::Error::from(cause).context("cannot write: no room").context("report.html");
+        assert_eq!(in_full(&told), "report.html: cannot write: no room");
+        let silent = anyhow::Error::from(io::Error::other("no room")).context("cannot write");
+        assert_eq!(in_full(&silent), "cannot write: no room");
+    }
 }
