@@ -1,4 +1,4 @@
-//! `cargo bench -p warpline-bench --bench import [-- --accounts N --blocks N --cache MIB]`: what
+//! `cargo bench -p warpline-bench --bench import [-- --accounts N --blocks N --cache MIB --durable-every N]`: what
 //! importing a block costs, and how much of it is the state root.
 //!
 //! The state is in a database on disk: so many accounts, and a contract with as many slots. Each block
@@ -59,6 +59,7 @@ fn main() -> Result<(), Failure> {
     let accounts = option("--accounts", 1_000_000)?;
     let blocks = option("--blocks", 20)?;
     let cache_bytes = usize::try_from(option("--cache", 1024)?)? << 20;
+    let durable_every = option("--durable-every", 1)?;
     let metrics = warpline_node::metrics::collect()?;
 
     let folder = env::temp_dir().join(format!("warpline-import-{}", std::process::id()));
@@ -73,7 +74,8 @@ fn main() -> Result<(), Failure> {
     );
 
     let engine = Engine::new(Ethereum::new(Arc::clone(genesis.chain())), EngineConfig::default())?;
-    let mut chain = Chain::with_engine(database, engine.clone(), ChainOptions::default())?;
+    let chain_options = ChainOptions { durable_every, ..ChainOptions::default() };
+    let mut chain = Chain::with_engine(database, engine.clone(), chain_options)?;
     let mut whole = Duration::ZERO;
     for number in 1..=blocks {
         let block = build(&chain, &engine, &genesis, (number, accounts))?;
@@ -81,6 +83,9 @@ fn main() -> Result<(), Failure> {
         chain.import(IncomingBlock { block, encoded_len: None })?;
         whole += start.elapsed();
     }
+    let start = Instant::now();
+    chain.flush()?;
+    whole += start.elapsed();
     let changed = 2 * PAYMENTS + CALLS + SLOTS_OF_CALL * CALLS;
     println!(
         "{blocks} blocks of about {changed} changed accounts and slots, {} threads",

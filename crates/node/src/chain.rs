@@ -37,6 +37,9 @@ use self::{
 };
 use crate::event::{ChainEvent, EventBlock, EventSender};
 
+/// After how many blocks the trie forgets what is too much: it has to look at all it holds to know.
+const SHRINK_EVERY: u64 = 16;
+
 /// A chain in a database, and the engine that executes what comes in.
 ///
 /// Only one exists for a database; whoever reads takes [views](Database::view).
@@ -232,8 +235,11 @@ impl Chain {
         let state = self.view.state();
         self.trie = match trie {
             Some(mut trie) => {
+                let is_time = state.number().is_multiple_of(SHRINK_EVERY);
                 trie.set_source(Arc::new(state));
-                trie.shrink(self.options.cached_nodes);
+                if is_time {
+                    trie.shrink(self.options.cached_nodes);
+                }
                 trie
             }
             None => state.trie(),

@@ -74,19 +74,15 @@ impl Chain {
         };
         let output = match &mut roots {
             Some(roots) => run(Some(roots)),
-            None if std::env::var_os("NOFEED").is_none()
-                && feed::pays(block.transactions.len()) =>
-            {
-                thread::scope(|scope| {
-                    let Some((mut feed, fetching)) = feed::begin(scope, &trie) else {
-                        return run(None);
-                    };
-                    let output = run(Some(&mut feed));
-                    drop(feed);
-                    trie = fetching.finish().unwrap_or_else(|| trie.clone());
-                    output
-                })
-            }
+            None if feed::pays(block.transactions.len()) => thread::scope(|scope| {
+                let Some((mut feed, fetching)) = feed::begin(scope, &trie) else {
+                    return run(None);
+                };
+                let output = run(Some(&mut feed));
+                drop(feed);
+                trie = fetching.finish().unwrap_or_else(|| trie.clone());
+                output
+            }),
             None => run(None),
         };
         let output = output.map_err(|error| match error {
