@@ -13,6 +13,7 @@ use serde::{
     de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use warpline_chain::HeaderError;
 use warpline_replay::BlockDecodeError;
 
 use super::RpcError;
@@ -32,6 +33,9 @@ pub enum ArgumentError {
     /// It is no block.
     #[error(transparent)]
     Block(#[from] BlockDecodeError),
+    /// It is a block whose header breaks a rule.
+    #[error(transparent)]
+    Header(Box<HeaderError>),
     /// It is no time such as `5s`.
     #[error("invalid duration")]
     Duration,

@@ -24,7 +24,7 @@ use warpline_storage::StorageError;
 use super::{
     RpcError,
     args::{ArgumentError, Json},
-    blocks::Number,
+    blocks::{self, Number},
     calls,
     context::Call,
     execution::{Parent, Place, StateWithin, block_with_parent},
@@ -147,12 +147,19 @@ fn trace_block_by_hash(call: &Call, (hash, tracing): (B256, Tracing)) -> Result<
     traces(call, &block, &parent, tracing)
 }
 
-/// Traces a block that need not be part of the chain, but would follow one that is.
+/// Traces a block that need not be part of the chain, but would follow one that is. Its header must be
+/// one that could: otherwise it might have any amount of gas, for nothing.
 fn trace_block(call: &Call, (rlp, tracing): (Bytes, Tracing)) -> Result<Traces, RpcError> {
+    let wrong = |problem| RpcError::Argument { index: 0, problem };
     let block = decode_block(&rlp, &call.context().chain);
-    let block =
-        block.map_err(|problem| RpcError::Argument { index: 0, problem: problem.into() })?;
-    let parent = Parent::of(call, &call.view()?, &block.header)?;
+    let block = block.map_err(|problem| wrong(problem.into()))?;
+    let view = call.view()?;
+    let parent = Parent::of(call, &view, &block.header)?;
+    let rules = parent.engine.vm().spec();
+    let parent_header = blocks::header(&view, parent.state.number())?.header;
+    rules
+        .validate_header(&block.header, &parent_header)
+        .map_err(|problem| wrong(ArgumentError::Header(Box::new(problem))))?;
     traces(call, &block, &parent, tracing)
 }
 

@@ -1,6 +1,10 @@
 //! Traces beyond what the conformance tests ask. What they say is tested with the engine.
 
+use alloy_consensus::Block;
+use alloy_primitives::{B256, Bytes};
+use alloy_rlp::Decodable as _;
 use serde_json::{Value, json};
+use warpline_primitives::Transaction;
 
 use crate::{
     client::Http,
@@ -161,6 +165,22 @@ fn what_cannot_be_traced_is_refused() {
     }
     assert_eq!(http.error("debug_traceBlockByNumber", r#"["0xffff"]"#), -32000);
     assert_eq!(http.error("debug_traceBlock", r#"["0xc0"]"#), -32602);
+    let raw: Bytes =
+        serde_json::from_value(http.result("debug_getRawBlock", r#"["0x9"]"#)).unwrap();
+    let mut block = Block::<Transaction>::decode(&mut &raw[..]).unwrap();
+    block.header.gas_limit *= 2;
+    let params = json!([Bytes::from(alloy_rlp::encode(&block))]).to_string();
+    assert_eq!(http.error("debug_traceBlock", &params), -32602, "gas for nothing");
+    block.header.gas_limit /= 2;
+    block.header.state_root = B256::ZERO;
+    let params = json!([Bytes::from(alloy_rlp::encode(&block))]).to_string();
+    assert!(
+        http.result("debug_traceBlock", &params).is_array(),
+        "what it comes to is not looked at"
+    );
+    block.header.parent_hash = B256::ZERO;
+    let params = json!([Bytes::from(alloy_rlp::encode(&block))]).to_string();
+    assert_eq!(http.error("debug_traceBlock", &params), -32000);
     let genesis = http.result("debug_getRawBlock", r#"["0x0"]"#);
     assert_eq!(http.error("debug_traceBlock", &json!([genesis]).to_string()), -32000);
 }
