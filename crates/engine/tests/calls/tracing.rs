@@ -13,7 +13,7 @@ use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 use serde_json::{Value, json};
 use warpline_engine::{
     BlockVm, CallOptions, Engine, EngineConfig, Ethereum, InspectOptions, SourceDb, TraceError,
-    TracedTransaction, testing::Perturbation,
+    TraceMemory, TracedTransaction, testing::Perturbation,
 };
 use warpline_fuzz::{Block, Generated, block_seed};
 use warpline_primitives::{RecoveredBlock, StateSource};
@@ -269,6 +269,29 @@ fn a_single_transaction_is_traced_as_in_its_block() {
         beyond.unwrap_err(),
         TraceError::NoSuchTransaction { index: 12, transactions: 12 }
     ));
+}
+
+#[test]
+fn what_tracers_write_down_is_bounded() {
+    let case = hostile(Fork::Prague);
+    let engine = &engines(&Ethereum::new(case.chain().clone()), 0)[1];
+    let (block, state) = (case.block(), case.state());
+    let little = TraceMemory::new(1000);
+    let limits = InspectOptions { memory: Some(&little), ..InspectOptions::default() };
+    for tracing in [everything(), options(json!({ "tracer": "callTracer" }))] {
+        let refused = engine.trace_block(&block, state, &tracing, limits).unwrap_err();
+        assert!(matches!(refused, TraceError::TooLarge), "{refused}");
+        let refused = engine.trace_transaction(&block, state, 0, &tracing, limits).unwrap_err();
+        assert!(matches!(refused, TraceError::TooLarge), "{refused}");
+    }
+    // Where there is enough, counting changes nothing.
+    let much = TraceMemory::new(1 << 30);
+    let limits = InspectOptions { memory: Some(&much), ..InspectOptions::default() };
+    for tracing in tracers().iter().chain([&everything()]) {
+        let counted = engine.trace_block(&block, state, tracing, limits).unwrap();
+        let free = engine.trace_block(&block, state, tracing, InspectOptions::default()).unwrap();
+        assert_eq!(counted, free, "{tracing:?}");
+    }
 }
 
 #[test]
