@@ -64,8 +64,9 @@ fn witness(
     // One without code in its cache, for it has to ask for all there is, and without other threads.
     let engine = Engine::new(engine.vm().clone(), EngineConfig::with_threads(1));
     let engine = engine.map_err(|_| RpcError::Busy)?;
-    let output = engine.execute_with(block, &source, options);
-    let output = output.map_err(why)?;
+    let output = engine.execute_with(block, &source, options).map_err(why)?;
+    // Who earns nothing is not read here, but is by those who pay after each transaction.
+    source.account(block.header.beneficiary)?;
     trie.apply(&output.state).map_err(StorageError::from)?;
     let (expected, found) = (block.header.state_root, trie.root());
     if expected != found {
@@ -174,14 +175,22 @@ impl StateSource for Noting<'_> {
     }
 }
 
+impl From<ReadError> for RpcError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Storage(error) => error.into(),
+            ReadError::Late(error) => error,
+        }
+    }
+}
+
 /// Why a block was not executed to its end.
 fn why(error: ExecutionError<ReadError>) -> RpcError {
     let error = match error {
-        ExecutionError::StateRead(ReadError::Late(error)) => return error,
-        ExecutionError::StateRead(ReadError::Storage(error)) => ExecutionError::StateRead(error),
+        ExecutionError::StateRead(error) => return error.into(),
         ExecutionError::InvalidBlock(error) => ExecutionError::InvalidBlock(error),
         ExecutionError::EngineBug(bug) => ExecutionError::EngineBug(bug),
         ExecutionError::Cancelled => ExecutionError::Cancelled,
     };
-    CallError::from(error).into()
+    CallError::<StorageError>::from(error).into()
 }

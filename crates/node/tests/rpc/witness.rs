@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use serde_json::{Value, json};
 use warpline_chain::EthereumHardforks as _;
 use warpline_engine::{ExecuteOptions, Strategy};
-use warpline_primitives::{CommitObserver, RecoveredBlock};
+use warpline_primitives::{CommitObserver, RecoveredBlock, StateSource as _};
 use warpline_replay::{BlockInput, Input, Origin, decode_document};
 use warpline_testkit::Key;
 
@@ -42,6 +42,7 @@ fn input(node: &Node, http: &mut Http, number: u64) -> BlockInput {
 fn prove(node: &Node, input: &BlockInput, is_whole: bool) {
     let vm = warpline_engine::Ethereum::new(Arc::clone(&input.chain));
     let engine = node.served.engine.with_vm(vm);
+    input.parent.account(input.block.header.beneficiary).unwrap();
     for strategy in [Strategy::Sequential, Strategy::Parallel(2)] {
         let mut roots = input.transaction_roots();
         let mut options = ExecuteOptions::from(strategy);
