@@ -13,8 +13,8 @@ use warpline_chain::{ChainSpec, HeaderError};
 use warpline_engine::{Engine, EngineConfig, Ethereum};
 use warpline_node::{Chain, ChainOptions, ChainSource, IncomingBlock};
 use warpline_primitives::{MemoryState, RecoveredBlock};
+use warpline_replay::CompleteState;
 use warpline_storage::Database;
-use warpline_trie::StateTrie;
 
 /// How many accounts can pay.
 pub(crate) const PAYERS: u8 = 20;
@@ -160,9 +160,5 @@ fn payment(payer: u8, nonce: u64, salt: u8) -> Recovered<warpline_primitives::Tr
 }
 
 pub(crate) fn root_of(state: &MemoryState) -> B256 {
-    let accounts = state.accounts().map(|(address, account, slots)| {
-        let slots = slots.into_iter().flatten().map(|(slot, value)| (*slot, *value));
-        (*address, *account, slots)
-    });
-    StateTrie::from_accounts(accounts).root()
+    CompleteState::new(state.clone()).root()
 }
