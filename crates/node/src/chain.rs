@@ -73,7 +73,7 @@ pub struct ChainOptions {
 
 impl Default for ChainOptions {
     fn default() -> Self {
-        Self { durable_every: 1, keep_states: None, cached_nodes: 1 << 20 }
+        Self { durable_every: 1, keep_states: None, cached_nodes: 1 << 18 }
     }
 }
 
