@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use warpline_node::{
     Chain, ChainOptions,
     config::{HttpConfig, Namespace, RpcConfig, RpcLimits, WsConfig},
-    service::{self, ServiceConfig},
+    service::{self, Listening, ServiceConfig},
 };
 use warpline_storage::Database;
 
@@ -54,7 +54,7 @@ pub(crate) struct NodeArgs {
     ws: WsArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Serve `/metrics` for Prometheus, `/health` and `/ready` at this address.
+    /// Serve `/metrics` for Prometheus, `/health` and `/ready` at this address; port 0 for any.
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
     #[command(flatten)]
@@ -271,12 +271,15 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<u8> {
 }
 
 /// Says where the servers are, for people and for whoever started the node with port 0.
-fn announce(http: Option<SocketAddr>, ws: Option<SocketAddr>) {
+fn announce(listening: Listening) {
+    let Listening { http, ws, metrics } = listening;
     let printer = Printer::new(true);
-    for (name, address) in [("http", http), ("ws", ws)] {
+    for (name, scheme, address) in
+        [("http", "http", http), ("ws", "ws", ws), ("metrics", "http", metrics)]
+    {
         if let Some(address) = address {
             // A node serves whether anybody reads this or not.
-            let _ = printer.line(format_args!("{name}: {name}://{address}"));
+            let _ = printer.line(format_args!("{name}: {scheme}://{address}"));
         }
     }
     if http.is_none() && ws.is_none() {

@@ -39,6 +39,17 @@ pub struct ServiceConfig {
     pub client_version: String,
 }
 
+/// Where the servers of a node listen, those that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// JSON-RPC over HTTP.
+    pub http: Option<SocketAddr>,
+    /// JSON-RPC over WebSockets.
+    pub ws: Option<SocketAddr>,
+    /// `/metrics`, `/health` and `/ready`.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// Why a node stopped, or did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -65,15 +76,15 @@ pub enum ServiceError {
 }
 
 /// Serves `chain` until `shutdown` is ready. Then no more connections and blocks are taken, what is
-/// under way is finished, and the database is on the disk. `started` is told where the servers for HTTP
-/// and WebSockets listen. To be called within a tokio runtime.
+/// under way is finished, and the database is on the disk. `started` is told where the servers listen.
+/// To be called within a tokio runtime.
 ///
 /// # Errors
 /// Where a server cannot be started, or the database fails.
 pub async fn run(
     mut chain: Chain,
     config: ServiceConfig,
-    started: impl FnOnce(Option<SocketAddr>, Option<SocketAddr>),
+    started: impl FnOnce(Listening),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
     let events = event::channel(EVENTS_KEPT);
@@ -113,7 +124,8 @@ pub async fn run(
             }
         })
     });
-    started(rpc.http(), rpc.ws());
+    let metrics_at = metrics.as_ref().map(MetricsServer::address);
+    started(Listening { http: rpc.http(), ws: rpc.ws(), metrics: metrics_at });
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let imports = config.imports;
     let importing = tokio::task::spawn_blocking(move || {
