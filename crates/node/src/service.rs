@@ -4,7 +4,7 @@ use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use warpline_replay::{ChainFile, ChainFileError};
 use warpline_storage::StorageError;
 
@@ -144,9 +144,16 @@ pub async fn run(
     if let Some(metrics) = metrics {
         metrics.stop(GRACE).await;
     }
-    let mut chain = importing.await?;
-    chain.flush()?;
-    info!(head = chain.head().header.number, "stopped");
+    match tokio::time::timeout(GRACE, importing).await {
+        Ok(imported) => {
+            let mut chain = imported?;
+            chain.flush()?;
+            info!(head = chain.head().header.number, "stopped");
+        }
+        // It waits for input that does not come. What it imported was made durable block by block, or
+        // is not there, and either way nothing was promised of it.
+        Err(_) => warn!("stopped without waiting for the end of an import"),
+    }
     Ok(())
 }
 
