@@ -92,6 +92,8 @@ pub async fn run(
     let database = chain.database().clone();
     let collected = config.metrics.is_some().then(metrics::collect).transpose()?;
     measure::describe();
+    // What was opened before anybody collected was not counted.
+    measure::head(chain.head().header.number);
     let genesis_hash = database.view()?.hash(0)?.unwrap_or_default();
     let context = RpcContext {
         database: database.clone(),

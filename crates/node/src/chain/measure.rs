@@ -83,7 +83,7 @@ pub(super) fn ended(outcome: &'static str) {
 
 /// The head has this number.
 #[expect(clippy::cast_precision_loss, reason = "exact for ages")]
-pub(super) fn head(number: u64) {
+pub(crate) fn head(number: u64) {
     gauge!(HEAD).set(number as f64);
 }
 
