@@ -5,15 +5,20 @@ import assert from 'node:assert/strict'
 
 export { assert }
 
-/** Runs one check and says so. The first that fails ends the process. */
+/** Runs one check and says so. The first that fails, or does not end, ends the process. */
 export async function check(name, run) {
-  try {
-    await run()
-  } catch (error) {
+  const failed = (error) => {
     console.log(`FAILED  ${name}`)
     console.error(error)
     process.exit(1)
   }
+  const hangs = setTimeout(() => failed('not done after two minutes'), 120_000)
+  try {
+    await run()
+  } catch (error) {
+    failed(error)
+  }
+  clearTimeout(hangs)
   console.log(`ok      ${name}`)
 }
 
@@ -150,9 +155,9 @@ export const chain = {
   delegated: '0xeda8645ba6948855e3b3cd596bbb07596d59c603',
   /** A transaction that was not sent to this chain. */
   unsent:
-    '0xf86c808401a213988261a894aa000000000000000000000000000000000000000a8255448718e5bb3abd109fa073fbe7ff7e7433' +
-    '9e7cc61fb3cb3f7630cd3f1d5fef653d7297654b2d22894daea042a188d30f35f19408c73c803bc1e9e17ce129c457e31fd2a368b5' +
-    '4507af2f4c',
+    '0xf86c808401a213988261a894aa000000000000000000000000000000000000000a8255448718e5bb3abd109fa073fb' +
+    'e7ff7e74339e7cc61fb3cb3f7630cd3f1d5fef653d7297654b2d22894daea042a188d30f35f19408c73c803bc1e9e17c' +
+    'e129c457e31fd2a368b54507af2f4c',
 }
 
 /** Code that, executed as a contract's or as that which makes one, reverts with `data` of up to 68 bytes. */

@@ -2,26 +2,25 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::Read,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{stderr, stdout, warpline};
+use crate::{node::Node, stderr, stdout, warpline};
 
 /// The folder with a chain from Homestead to the second blob parameter fork, where it is at hand.
-fn rpc_compat() -> Option<PathBuf> {
+pub(crate) fn rpc_compat() -> Option<PathBuf> {
     warpline_testkit::shared("rpc-compat")
 }
 
 /// A folder with a database that holds the genesis block.
-fn initialised(folder: &Path) -> TempDir {
+pub(crate) fn initialised(folder: &Path) -> TempDir {
     let data = tempfile::tempdir().unwrap();
     let mut command = warpline();
     command.arg("init").arg("--chain").arg(folder.join("genesis.json"));
@@ -30,7 +29,7 @@ fn initialised(folder: &Path) -> TempDir {
 }
 
 /// Runs `arguments` on the database in `data` and returns what was printed.
-fn run(data: &Path, arguments: &[&str]) -> String {
+pub(crate) fn run(data: &Path, arguments: &[&str]) -> String {
     let mut command = warpline();
     stdout(&command.args(arguments).arg("--datadir").arg(data).assert().success())
 }
@@ -160,54 +159,6 @@ fn an_import_survives_being_killed() {
         }
     }
     println!("{kills} kills, {interrupted} in the middle of the chain, {resumed} imports resumed");
-}
-
-/// A node that serves, and is killed when it goes out of scope.
-struct Node {
-    child: Child,
-    http: String,
-}
-
-impl Node {
-    fn start(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
-            .args(["node", "--http", "--http.port", "0", "--datadir"])
-            .arg(data)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let http = line.trim().strip_prefix("http: http://").unwrap_or_else(|| panic!("{line:?}"));
-        Self { http: http.to_owned(), child }
-    }
-
-    fn call(&self, method: &str, params: &Value) -> Value {
-        let body =
-            json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-        let answer = request(&self.http, "POST / HTTP/1.1", &body);
-        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn request(address: &str, line: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let length = body.len();
-    let head = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close";
-    write!(stream, "{line}\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap()
 }
 
 #[test]

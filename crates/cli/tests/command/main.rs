@@ -14,6 +14,7 @@ mod fuzz;
 mod inputs;
 #[cfg(feature = "rpc")]
 mod mock;
+mod node;
 mod predict;
 #[cfg(feature = "rpc")]
 mod remote;
@@ -23,6 +24,8 @@ mod sample;
 #[cfg(feature = "rpc")]
 mod served;
 mod surface;
+mod tools;
+mod watched;
 
 use std::path::Path;
 
