@@ -12,6 +12,8 @@ use std::{
 use serde_json::json;
 use tempfile::TempDir;
 
+#[cfg(feature = "rpc")]
+use crate::replay_json;
 use crate::{node::Node, stderr, stdout, warpline};
 
 /// The folder with a chain from Homestead to the second blob parameter fork, where it is at hand.
@@ -203,4 +205,31 @@ fn a_node_serves_imports_and_stops_when_told() {
     assert!(logs.contains("stopped"), "{logs}");
     let checked = run(data.path(), &["db", "check"]);
     assert!(checked.contains("all in order: 55 blocks"), "{checked}");
+}
+
+/// What a node serves is enough to execute its chain anew, from witnesses and from traces.
+#[test]
+#[cfg(feature = "rpc")]
+fn all_blocks_of_a_node_are_replayed_from_it() {
+    let Some(folder) = rpc_compat() else { return };
+    let data = initialised(&folder);
+    run(data.path(), &["import", folder.join("chain.rlp").to_str().unwrap()]);
+    let node = Node::start(data.path(), &["--http.api", "eth,debug"]);
+    let (url, genesis) = (format!("http://{}", node.http), folder.join("genesis.json"));
+    for (way, before_byzantium, after) in [
+        ("witness", "state-root", "state-root"),
+        // The blocks before Byzantium have the roots of states in their receipts.
+        ("traces", "gas-and-bloom", "receipts-root"),
+    ] {
+        let blocks = ["--blocks", "1..=54", "--state", way, "--no-cache", "--rpc", &url];
+        let options = [&blocks[..], &["--genesis", genesis.to_str().unwrap()]].concat();
+        let (assert, report) = replay_json::<&Path>(&options, &[]);
+        assert.success();
+        assert_eq!(report["summary"]["verified"], 54, "{way}: {report:#}");
+        for block in report["blocks"].as_array().unwrap() {
+            let expected =
+                if block["number"].as_u64() < Some(9) { before_byzantium } else { after };
+            assert_eq!(block["proof"], expected, "{way}: {block}");
+        }
+    }
 }
