@@ -85,11 +85,16 @@ await check('subscriptions and filters are confirmed', async () => {
     ws.watchEvent({ address: counter, onLogs: (some) => logs.ws.push(...some), onError: failed }),
   ]
   const filter = await client.createEventFilter({ address: counter })
-  const poll = setInterval(async () => {
-    logs.polled.push(...(await client.getFilterChanges({ filter })))
-  }, 50)
+  let goesOn = true
+  const polling = (async () => {
+    while (goesOn) {
+      logs.polled.push(...(await client.getFilterChanges({ filter })))
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  })()
   stops.push(async () => {
-    clearInterval(poll)
+    goesOn = false
+    await polling
     assert.equal(await client.uninstallFilter({ filter }), true)
     assert.equal(await client.uninstallFilter({ filter }), false)
   })

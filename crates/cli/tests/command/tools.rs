@@ -124,6 +124,21 @@ fn viem_works() {
     run_script("viem.mjs", "viem");
 }
 
+#[test]
+fn the_documentation_names_the_versions_that_are_tried() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path| fs::read_to_string(repository.join(path)).unwrap();
+    let package: Value = serde_json::from_str(&read("dev/tools/package.json")).unwrap();
+    let tools = package["dependencies"].as_object().unwrap();
+    assert_eq!(tools.len(), 3);
+    let documentation = read("docs/node.md");
+    for (name, version) in tools {
+        let tool = name.rsplit('/').next().unwrap();
+        let named = format!("{tool} {}", version.as_str().unwrap());
+        assert!(documentation.contains(&named), "{named} is not in docs/node.md");
+    }
+}
+
 /// cast, and a node with the whole chain.
 struct Cast {
     program: PathBuf,
