@@ -189,9 +189,18 @@ await check('receipts, and all logs by filter', async () => {
   }
   const found = await client.getLogs({ fromBlock: 3n })
   assert.deepEqual(found, receipts.flatMap(({ logs }) => logs))
+  const last = await client.getBlockReceipts({ blockNumber: head })
+  assert.deepEqual(last, receipts.slice(-last.length))
   const { blockHash } = receipts.at(-1)
   const inOne = await client.getLogs({ blockHash })
   assert.deepEqual(inOne, found.filter((log) => log.blockHash === blockHash))
+})
+
+await check('transactions as they were signed', async () => {
+  for (const { hash, type } of transactions.filter(({ blockNumber }) => blockNumber === 45n)) {
+    // Those with blobs are kept without them, which is what the hash is of.
+    assert.equal(keccak256(await client.getRawTransaction({ hash })), hash, type)
+  }
 })
 
 await check('a log is decoded', async () => {
@@ -224,6 +233,8 @@ await check('the state now and then', async () => {
   assert.match(await client.getDelegation({ address: delegated }), /^0x[0-9a-fA-F]{40}$/)
   assert.equal(await client.getTransactionCount({ address: sender, blockNumber: 10n }), 89)
   assert.equal(await client.getStorageAt({ address: counter, slot: '0x0' }), pad('0x38'))
+  const values = await client.getStorageValues({ requests: { [counter]: [pad('0x0'), slot] } })
+  assert.deepEqual(values, { [counter]: [pad('0x38'), pad('0x13')] })
   for (const [blockNumber, value] of [[countedBlock - 1n, '0x0'], [countedBlock, '0x13']]) {
     const found = await client.getStorageAt({ address: counter, slot, blockNumber })
     assert.equal(found, pad(value))
@@ -323,6 +334,9 @@ await check('reasons of reverts', async () => {
 })
 
 await check('gas estimates and access lists', async () => {
+  const { rich: account, nobody: to } = chain
+  const prepared = await client.prepareTransactionRequest({ account, to, value: 1n })
+  assert.deepEqual([prepared.type, prepared.nonce, prepared.gas], ['eip1559', 0, 21000n])
   const call = { account: chain.rich, to: counter, data: '0x010203' }
   const estimate = await client.estimateGas(call)
   assert(estimate > 40000n && estimate < 60000n)
