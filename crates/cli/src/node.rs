@@ -45,8 +45,8 @@ pub(crate) struct NodeArgs {
     /// Import a chain file while serving; can be given several times, `-` for standard input.
     #[arg(long, value_name = "FILE")]
     import: Vec<PathBuf>,
-    /// Keep the states of this many blocks before the newest. Default: of all.
-    #[arg(long = "prune.blocks", value_name = "N")]
+    /// Keep the states of this many blocks before the newest, at least 64. Default: of all.
+    #[arg(long = "prune.blocks", value_name = "N", value_parser = clap::value_parser!(u64).range(64..))]
     prune_blocks: Option<u64>,
     #[command(flatten)]
     http: HttpArgs,

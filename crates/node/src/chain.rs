@@ -18,9 +18,8 @@ mod feed;
 pub(crate) mod measure;
 mod open;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use alloy_primitives::B256;
 use warpline_chain::{ChainSpec, Tip};
 use warpline_engine::{Engine, Ethereum};
 use warpline_primitives::RecoveredBlock;
@@ -31,7 +30,7 @@ use warpline_trie::StateTrie;
 pub use open::{Adopted, ChainSource, OpenError};
 
 use self::{
-    branch::{Branches, Member},
+    branch::{Branches, Member, Path},
     execute::Executed,
     measure::{Part, timed},
 };
@@ -57,6 +56,8 @@ pub struct Chain {
     deferred: u64,
     /// Where changes of the head are told.
     events: Option<EventSender>,
+    /// Whether something was committed that `view` and `trie` do not show yet.
+    is_stale: bool,
 }
 
 /// How a [`Chain`] writes.
@@ -148,8 +149,8 @@ impl Chain {
     /// Takes in a block.
     ///
     /// # Errors
-    /// [`ImportError::Rejected`] with the first rule that it breaks; the other errors say nothing about
-    /// the block. After any of them the chain is as before.
+    /// [`ImportError::Rejected`] with the first rule that it breaks: then the chain is as before. The other
+    /// errors say nothing about the block, which may be sent again.
     pub fn import(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
         let imported = self.take_in(incoming);
         measure::ended(match &imported {
@@ -164,15 +165,27 @@ impl Chain {
     }
 
     fn take_in(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
+        if self.is_stale {
+            self.advance(None)?;
+        }
         let hash = incoming.block.hash;
-        if self.view.number(hash)?.is_some() || self.branches.contains(hash) {
+        if self.view.number(hash)?.is_some() {
             return Ok(Imported::Known);
         }
-        if incoming.block.header.parent_hash == self.head().hash {
+        let is_member = self.branches.contains(hash);
+        if !is_member && incoming.block.header.parent_hash == self.head().hash {
             return self.extend(incoming);
         }
-        let tip = self.add_beside(incoming)?;
-        if tip.replaces(self.tip()) { self.reorganise(hash) } else { Ok(Imported::Beside) }
+        if !is_member {
+            self.add_beside(incoming)?;
+        }
+        let path = self.execute_path(hash)?;
+        let tip = path.members.last().and_then(|last| Some(last.executed.as_ref()?.0.tip));
+        match tip {
+            Some(tip) if tip.replaces(self.tip()) => self.reorganise(&path),
+            _ if is_member => Ok(Imported::Known),
+            _ => Ok(Imported::Beside),
+        }
     }
 
     /// Waits until everything that was imported is on the disk.
@@ -203,14 +216,21 @@ impl Chain {
     fn extend(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
         let parent = self.view.head().clone();
         let state = self.view.state();
-        let executed = self.execute(&incoming, &parent, &state, self.trie.clone())?;
+        // Moved, not copied: a node that two tries share is copied when it changes. Whoever sends what
+        // is refused makes the next block read its nodes again.
+        let trie = mem::take(&mut self.trie);
+        let executed = self.execute(&incoming, &parent, &state, trie).inspect_err(|_| {
+            self.trie = state.trie();
+        })?;
         let durable = self.deferred + 1 >= self.options.durable_every;
         timed(Part::Commit, || {
             let mut writer = self.database.writer()?;
             writer.append(&executed.stored(&incoming.block))?;
             self.prune(&mut writer, incoming.block.number())?;
             writer.commit(if durable { Durability::Durable } else { Durability::Deferred })
-        })?;
+        })
+        .inspect_err(|_| self.trie = state.trie())?;
+        self.is_stale = true;
         self.deferred = if durable { 0 } else { self.deferred + 1 };
         let Executed { trie, receipts, tip, .. } = executed;
         self.advance(Some(trie))?;
@@ -246,8 +266,8 @@ impl Chain {
         };
         let head = self.view.head().header.number;
         measure::head(head);
-        self.branches.forget_before(head);
-        Ok(())
+        self.is_stale = false;
+        self.branches.bound(&self.view)
     }
 
     /// Tells whoever listens that the chain lost and gained blocks.
@@ -265,10 +285,9 @@ impl Chain {
         let _ = events.send(Arc::new(event));
     }
 
-    /// Takes back to where the branch of block `hash` begins, and appends the branch.
-    fn reorganise(&mut self, hash: B256) -> Result<Imported, ImportError> {
-        let (ancestor, path) = self.branches.path_to(hash);
-        let head = self.head().header.number;
+    /// Takes back to where the branch of `path` begins, and appends the branch.
+    fn reorganise(&mut self, path: &Path) -> Result<Imported, ImportError> {
+        let (ancestor, head) = (path.ancestor.header.number, self.head().header.number);
         let mut removed = Vec::new();
         for number in ancestor + 1..=head {
             let total_difficulty = self.view.total_difficulty(number)?.unwrap_or_default();
@@ -282,29 +301,29 @@ impl Chain {
             executed: None,
         });
         let members = members.collect();
+        let gained: Vec<_> = path.executed().collect();
         let mut writer = self.database.writer()?;
         writer.revert_to(ancestor)?;
-        for member in &path {
-            // All members were executed when they arrived, or by `execute_branch` since.
-            if let Some(executed) = &member.executed {
-                writer.append(&executed.stored(&member.incoming.block))?;
-            }
+        for (member, executed) in &gained {
+            writer.append(&executed.stored(&member.incoming.block))?;
         }
         writer.commit(Durability::Durable)?;
+        self.is_stale = true;
         self.deferred = 0;
-        self.branches.swap(hash, &path, members);
+        self.branches.swap(path, members);
         self.advance(None)?;
-        self.announce(
-            || removed.into_iter().rev().collect(),
-            || {
-                let gained = path.into_iter().filter_map(|member| {
-                    let Member { incoming, total_difficulty, executed } = member;
-                    let receipts = executed?.receipts.clone();
-                    Some(EventBlock { block: incoming.block, receipts, total_difficulty })
-                });
-                gained.collect()
-            },
-        );
-        Ok(Imported::Reorganised { ancestor, removed: head - ancestor })
+        let added = || {
+            let event = |(member, executed): &(&Member, &Executed)| EventBlock {
+                block: member.incoming.block.clone(),
+                receipts: executed.receipts.clone(),
+                total_difficulty: member.total_difficulty,
+            };
+            gained.iter().map(event).collect()
+        };
+        self.announce(|| removed.into_iter().rev().collect(), added);
+        Ok(match head - ancestor {
+            0 => Imported::Extended,
+            removed => Imported::Reorganised { ancestor, removed },
+        })
     }
 }

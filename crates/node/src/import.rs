@@ -19,18 +19,22 @@ use warpline_primitives::RecoveredBlock;
 use warpline_replay::{
     BlockDecodeError, ChainFile, ChainFileError, RawBlock, Rejection, decode_block,
 };
-use warpline_storage::{StorageError, View};
+use warpline_storage::{Database, StorageError, View};
 
 use crate::{Chain, ImportError, Imported, IncomingBlock};
 
 /// How many decoded blocks may wait for the engine.
-const DECODED_AHEAD: usize = 32;
+const DECODED_AHEAD: usize = 16;
 
 /// How far an import has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportProgress {
-    /// Blocks that came into the database.
+    /// Blocks that came into the database, or stand beside the chain.
     pub imported: u64,
+    /// Of those, blocks that stand beside the chain.
+    pub beside: u64,
+    /// Blocks of the chain that were taken back for others.
+    pub taken_back: u64,
     /// Blocks that were there already.
     pub known: u64,
     /// Transactions in the blocks that came in.
@@ -104,12 +108,13 @@ pub fn import_file(
     mut progress: impl FnMut(&ImportProgress) -> bool,
 ) -> Result<ImportProgress, ImportFileError> {
     let (sender, blocks) = sync_channel(DECODED_AHEAD);
-    let (view, spec) = (chain.database().view()?, Arc::clone(chain.spec()));
+    let (database, spec) = (chain.database().clone(), Arc::clone(chain.spec()));
+    let known_until = chain.head().header.number;
     let reader = thread::Builder::new().name("decode".into());
     let result = thread::scope(|scope| {
         let decode = move || {
             for raw in file {
-                let decoded = raw.map(|raw| decode(&raw, &spec, &view));
+                let decoded = raw.map(|raw| decode(&raw, &spec, &database, known_until));
                 let failed = decoded.is_err();
                 if sender.send(decoded).is_err() || failed {
                     return;
@@ -126,11 +131,15 @@ pub fn import_file(
 }
 
 /// Decodes a block, unless the chain had it when the import began.
-fn decode(raw: &RawBlock, spec: &ChainSpec, view: &View) -> Decoded {
+///
+/// Each look takes a view of its own: one that is kept would keep the database from using pages again
+/// for as long as the import takes.
+fn decode(raw: &RawBlock, spec: &ChainSpec, database: &Database, known_until: u64) -> Decoded {
     let header = header_of(&raw.rlp);
     let number = header.as_ref().ok().map(|(number, _)| *number);
-    let block = header.map_err(BlockDecodeError::from).and_then(|(_, hash)| {
-        if view.number(hash).is_ok_and(|number| number.is_some()) {
+    let block = header.map_err(BlockDecodeError::from).and_then(|(number, hash)| {
+        let known = |view: Arc<View>| view.number(hash).is_ok_and(|number| number.is_some());
+        if number <= known_until && database.view().is_ok_and(known) {
             return Ok(None);
         }
         let block = decode_block(&raw.rlp, spec)?;
@@ -180,7 +189,12 @@ fn import_all(
                 let gas = incoming.block.header.gas_used;
                 match chain.import(incoming).map_err(failed)? {
                     Imported::Known => done.known += 1,
-                    _ => {
+                    outcome => {
+                        match outcome {
+                            Imported::Beside => done.beside += 1,
+                            Imported::Reorganised { removed, .. } => done.taken_back += removed,
+                            Imported::Known | Imported::Extended => {}
+                        }
                         done.imported += 1;
                         done.transactions += transactions;
                         done.gas += gas;

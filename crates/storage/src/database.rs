@@ -65,7 +65,7 @@ impl Database {
             return Err(StorageError::Exists { path });
         }
         // Under another name until it is complete: what is found under its name can be opened.
-        let unfinished = directory.join(format!("{FILE_NAME}.new"));
+        let unfinished = directory.join(format!("{FILE_NAME}.{}", std::process::id()));
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
@@ -74,7 +74,13 @@ impl Database {
         let database = Self { inner: Arc::new(Inner { redb, path: unfinished.clone() }) };
         Self::lay_out(&database, genesis)?;
         drop(database);
-        fs::rename(&unfinished, &path).map_err(io)?;
+        // Unlike renaming, this replaces nothing that somebody else has made meanwhile.
+        let linked = fs::hard_link(&unfinished, &path);
+        fs::remove_file(&unfinished).map_err(io)?;
+        linked.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StorageError::Exists { path: path.clone() },
+            _ => io(error),
+        })?;
         fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
         Self::open(directory, options)
     }

@@ -181,7 +181,11 @@ impl StateView {
     }
 
     /// The leaf in this place, made from the account or slot that it stands for.
-    fn leaf(&self, trie: TrieKey, path: &Nibbles) -> Result<Option<Bytes>, StorageError> {
+    pub(crate) fn leaf(
+        &self,
+        trie: TrieKey,
+        path: &Nibbles,
+    ) -> Result<Option<Bytes>, StorageError> {
         let depth = path.len();
         Ok(match trie {
             TrieKey::Accounts => self.account_below(path)?.map(|(key, stored)| {

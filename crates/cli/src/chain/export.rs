@@ -38,9 +38,14 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     let last = args.last.unwrap_or(head);
     anyhow::ensure!(last <= head, "there is no block {last}: the newest is block {head}");
     anyhow::ensure!(
-        args.first <= last || args.first == head + 1,
+        args.first <= last || (args.last.is_none() && args.first == head + 1),
         "there are no blocks from {} to {last}",
         args.first
+    );
+    anyhow::ensure!(
+        args.file.extension().is_none_or(|extension| extension != "zst"),
+        "{}: only gzip is written, as `.gz`",
+        args.file.display()
     );
     let to_stdout = args.file.as_os_str() == "-";
     let named = || args.file.display().to_string();

@@ -8,7 +8,9 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use warpline_node::{Chain, ChainOptions, ImportFileError, ImportProgress, import_file};
+use warpline_node::{
+    Chain, ChainOptions, ImportError, ImportFileError, ImportProgress, import_file,
+};
 use warpline_replay::ChainFile;
 
 use super::DatadirArgs;
@@ -28,8 +30,9 @@ pub(crate) struct ImportArgs {
     datadir: DatadirArgs,
     #[command(flatten)]
     engine: EngineArgs,
-    /// Keep the states of this many blocks before the newest. Default: of all.
-    #[arg(long = "prune.blocks", value_name = "N")]
+    /// Keep the states of this many blocks before the newest, at least 64: no branch that begins further
+    /// back can become the chain. Default: of all.
+    #[arg(long = "prune.blocks", value_name = "N", value_parser = clap::value_parser!(u64).range(64..))]
     prune_blocks: Option<u64>,
     /// Wait for the disk after this many blocks, and in the end. A crash loses what came since.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
@@ -59,6 +62,12 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
         });
         bar.finish_and_clear();
         printer.line(summary(path, &done, start.elapsed()))?;
+        if done.beside > 0 || done.taken_back > 0 {
+            printer.line(format_args!(
+                "{} of them beside the chain when they came; {} blocks of the chain taken back",
+                done.beside, done.taken_back
+            ))?;
+        }
         if let Err(error) = imported {
             return stopped(&printer, path, &chain, error);
         }
@@ -84,6 +93,9 @@ fn stopped(
 ) -> anyhow::Result<u8> {
     match error {
         ImportFileError::Storage(error) => Err(error.into()),
+        ImportFileError::Block { source, .. } if matches!(*source, ImportError::Storage(_)) => {
+            Err((*source).into())
+        }
         error => {
             let head = chain.head();
             printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), path.display()))?;

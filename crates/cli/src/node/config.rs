@@ -25,7 +25,16 @@ pub(crate) fn with_file(arguments: Vec<OsString>) -> anyhow::Result<Vec<OsString
     let mut flags = Vec::new();
     add_flags("", &table, &mut flags).with_context(named)?;
     let (command, rest) = arguments.split_at(2);
+    // A list is not added to, but said anew.
+    let typed: Vec<_> = rest.iter().filter_map(|argument| name_of(argument)).collect();
+    flags.retain(|flag| name_of(flag).is_none_or(|name| !typed.contains(&name)));
     Ok([command, &flags, rest].concat())
+}
+
+/// The name of a flag, if this is one.
+fn name_of(argument: &OsStr) -> Option<&[u8]> {
+    let bytes = argument.as_encoded_bytes().strip_prefix(b"--")?;
+    bytes.split(|byte| *byte == b'=').next()
 }
 
 fn config_path(arguments: &[OsString]) -> Option<&Path> {
@@ -59,9 +68,12 @@ fn add_flags(prefix: &str, table: &Table, flags: &mut Vec<OsString>) -> anyhow::
             // No flag can be taken back, and none is set unless it is said.
             Value::Boolean(false) => {}
             Value::Array(values) => {
-                let values = values.iter().map(scalar).collect::<Option<Vec<_>>>();
-                let values = values.with_context(|| format!("{name}: a list of lists"))?;
-                flags.push(format!("{flag}={}", values.join(",")).into());
+                anyhow::ensure!(!values.is_empty(), "{name}: an empty list; leave it out");
+                for value in values {
+                    let value =
+                        scalar(value).with_context(|| format!("{name}: a list of lists"))?;
+                    flags.push(format!("{flag}={value}").into());
+                }
             }
             value => {
                 let value = scalar(value).with_context(|| format!("{name}: a date is no flag"))?;
@@ -113,7 +125,8 @@ mod tests {
             "--metrics=127.0.0.1:9001",
             "--http",
             "--http.port=1",
-            "--http.api=eth,debug",
+            "--http.api=eth",
+            "--http.api=debug",
             "--rpc.max-batch=7",
             "--log.stdout.format=json",
         ];
@@ -122,6 +135,17 @@ mod tests {
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_typed_replaces_what_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("node.toml");
+        fs::write(&file, "[http]\nport = 1\napi = ['eth', 'debug']\n").unwrap();
+        let config = format!("--config={}", file.display());
+        let typed = ["w", "node", &config, "--http.api", "eth"].map(OsString::from).to_vec();
+        let expected = ["w", "node", "--http.port=1", &config, "--http.api", "eth"];
+        assert_eq!(with_file(typed).unwrap(), expected.map(OsString::from));
     }
 
     #[test]
@@ -136,7 +160,7 @@ mod tests {
 
     #[test]
     fn dates_and_nested_lists_are_refused() {
-        for file in ["a = 1979-05-27", "a = [[1]]"] {
+        for file in ["a = 1979-05-27", "a = [[1]]", "a = []"] {
             let table = file.parse().unwrap();
             assert!(add_flags("", &table, &mut Vec::new()).is_err(), "{file}");
         }

@@ -2,16 +2,16 @@
 //!
 //! A branch begins at a block of the chain, whose state is read as of then; what the branch changed
 //! since is in the trie of each of its blocks. Branches live in memory: after a restart whoever sent
-//! their blocks sends them again.
+//! their blocks sends them again. They are bounded: a branch that stays further behind the head than
+//! [`MOST_DISTANCE`], or that is longer than [`MOST_BLOCKS`], is forgotten as a whole.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use alloy_primitives::{Address, B256, Bytes, U256, map::B256Map};
-use warpline_chain::Tip;
 use warpline_primitives::{Account, RecoveredBlock, StateSource};
 use warpline_replay::Rejection;
 use warpline_storage::{StateView, StorageError, StoredHeader, View};
-use warpline_trie::{EMPTY_ROOT_HASH, StateTrie};
+use warpline_trie::{EMPTY_ROOT_HASH, Nibbles, NodeSource, NodeSourceError, StateTrie, TrieKey};
 
 use super::{Chain, Executed, ImportError, IncomingBlock};
 
@@ -24,7 +24,7 @@ const MOST_DISTANCE: u64 = 1024;
 /// The blocks beside the chain, by hash.
 #[derive(Debug, Default)]
 pub(super) struct Branches {
-    members: B256Map<Member>,
+    members: B256Map<Arc<Member>>,
 }
 
 /// A block beside the chain.
@@ -32,8 +32,17 @@ pub(super) struct Branches {
 pub(super) struct Member {
     pub(super) incoming: IncomingBlock,
     pub(super) total_difficulty: U256,
-    /// What executing it came to; `None` for one that was part of the chain, until it is needed again.
-    pub(super) executed: Option<Arc<Executed>>,
+    /// What executing it came to, and the hash of the block of the chain on which its branch began then.
+    /// `None` for one that was part of the chain, until it is needed again.
+    pub(super) executed: Option<(Arc<Executed>, B256)>,
+}
+
+/// The members from the chain to a block, oldest first.
+#[derive(Clone, Debug)]
+pub(super) struct Path {
+    /// The block of the chain on which they build.
+    pub(super) ancestor: StoredHeader,
+    pub(super) members: Vec<Arc<Member>>,
 }
 
 impl Member {
@@ -46,6 +55,15 @@ impl Member {
     }
 }
 
+impl Path {
+    /// The members with what executing them came to: all of them, once the path was executed.
+    pub(super) fn executed(&self) -> impl Iterator<Item = (&Member, &Executed)> {
+        let executed = |member: &Arc<Member>| member.executed.is_some();
+        debug_assert!(self.members.iter().all(executed), "a member was not executed");
+        self.members.iter().filter_map(|member| Some((&**member, &*member.executed.as_ref()?.0)))
+    }
+}
+
 impl Branches {
     pub(super) fn contains(&self, hash: B256) -> bool {
         self.members.contains_key(&hash)
@@ -55,113 +73,123 @@ impl Branches {
         Some(&self.members.get(&hash)?.incoming.block)
     }
 
-    /// The members from the chain to block `hash`, oldest first, and the number of the block of the
-    /// chain on which they build.
-    pub(super) fn path_to(&self, hash: B256) -> (u64, Vec<Member>) {
-        let mut path = Vec::new();
+    /// The path to block `hash`; `None` where the chain of `view` has no block on which it begins.
+    pub(super) fn path_to(&self, hash: B256, view: &View) -> Result<Option<Path>, StorageError> {
+        let mut members = Vec::new();
         let mut next = hash;
         while let Some(member) = self.members.get(&next) {
             next = member.incoming.block.header.parent_hash;
-            path.push(member.clone());
+            members.push(Arc::clone(member));
         }
-        path.reverse();
-        let first = path.first().map_or(0, |member: &Member| member.incoming.block.number());
-        (first.saturating_sub(1), path)
+        members.reverse();
+        let Some(number) = view.number(next)? else { return Ok(None) };
+        let ancestor = view.header(number)?;
+        Ok(ancestor.map(|ancestor| Path { ancestor, members }))
     }
 
-    /// The path to block `hash` has become part of the chain, and `removed` no longer are.
-    pub(super) fn swap(&mut self, hash: B256, path: &[Member], removed: Vec<Member>) {
-        debug_assert!(path.last().is_some_and(|member| member.incoming.block.hash == hash));
-        for member in path {
+    /// The members of `path` have become part of the chain, and `removed` no longer are.
+    pub(super) fn swap(&mut self, path: &Path, removed: Vec<Member>) {
+        for member in &path.members {
             self.members.remove(&member.incoming.block.hash);
         }
         for member in removed {
-            self.insert(member);
+            self.members.insert(member.incoming.block.hash, Arc::new(member));
         }
     }
 
-    fn insert(&mut self, member: Member) {
-        self.members.insert(member.incoming.block.hash, member);
-        if self.members.len() > MOST_BLOCKS {
-            let oldest = self.members.values().min_by_key(|member| {
-                let block = &member.incoming.block;
-                (block.number(), block.hash)
-            });
-            let number = oldest.map(|member| member.incoming.block.number());
-            // All of a height: what builds on one that is gone is of no use.
-            self.members.retain(|_, member| Some(member.incoming.block.number()) != number);
+    /// Forgets what is too far behind the head of `view`, what is too much, and all that builds on it.
+    pub(super) fn bound(&mut self, view: &View) -> Result<(), StorageError> {
+        let first = view.head().header.number.saturating_sub(MOST_DISTANCE);
+        let too_old = |member: &Arc<Member>| member.incoming.block.number() < first;
+        if self.members.len() <= MOST_BLOCKS && !self.members.values().any(too_old) {
+            return Ok(());
         }
-    }
-
-    /// Forgets what is too far behind `head`.
-    pub(super) fn forget_before(&mut self, head: u64) {
-        let first = head.saturating_sub(MOST_DISTANCE);
-        self.members.retain(|_, member| member.incoming.block.number() >= first);
+        let mut sorted: Vec<_> = mem::take(&mut self.members).into_values().collect();
+        sorted.sort_unstable_by_key(|member| {
+            let block = &member.incoming.block;
+            (block.number(), block.hash)
+        });
+        let surplus = sorted.len().saturating_sub(MOST_BLOCKS);
+        for member in sorted.into_iter().skip(surplus) {
+            let header = &member.incoming.block.header;
+            let parent = header.parent_hash;
+            let stands = self.contains(parent) || view.number(parent)?.is_some();
+            if header.number >= first && stands {
+                self.members.insert(member.incoming.block.hash, member);
+            }
+        }
+        Ok(())
     }
 }
 
 impl Chain {
     /// Executes a block whose parent is not the head, and keeps it beside the chain.
-    pub(super) fn add_beside(&mut self, incoming: IncomingBlock) -> Result<Tip, ImportError> {
+    pub(super) fn add_beside(&mut self, incoming: IncomingBlock) -> Result<(), ImportError> {
         let parent = incoming.block.header.parent_hash;
-        self.execute_branch(parent)?;
-        let (ancestor, path) = self.branches.path_to(parent);
-        let executed = match path.last() {
-            Some(last) => {
-                let state = BranchState::new(&self.view, ancestor, &path)?;
-                self.execute(&incoming, &last.stored_header(), &state, state.trie.clone())?
-            }
-            None => {
-                let number = self.view.number(parent)?;
-                let number = number.ok_or(Rejection::UnknownParent { parent })?;
-                let state = self.view.state_at(number)?;
-                let header = self.view.header(number)?;
-                let header = header.ok_or(Rejection::UnknownParent { parent })?;
-                self.execute(&incoming, &header, &state, state.trie())?
-            }
-        };
-        let tip = executed.tip;
-        let total_difficulty = tip.total_difficulty;
-        let executed = Some(Arc::new(executed));
-        self.branches.insert(Member { incoming, total_difficulty, executed });
-        Ok(tip)
+        let path = self.execute_path(parent)?;
+        let executed = self.execute_after(&path, &incoming)?;
+        let total_difficulty = executed.tip.total_difficulty;
+        let executed = Some((Arc::new(executed), path.ancestor.hash));
+        let member = Arc::new(Member { incoming, total_difficulty, executed });
+        self.branches.members.insert(member.incoming.block.hash, member);
+        Ok(self.branches.bound(&self.view)?)
     }
 
-    /// Executes the members up to block `hash` that were part of the chain once.
-    pub(super) fn execute_branch(&mut self, hash: B256) -> Result<(), ImportError> {
-        let (ancestor, mut path) = self.branches.path_to(hash);
-        for at in 0..path.len() {
-            if path[at].executed.is_some() {
-                continue;
-            }
-            let (before, rest) = path.split_at(at);
-            let member = &rest[0];
-            let executed = match before.last() {
-                Some(last) => {
-                    let state = BranchState::new(&self.view, ancestor, before)?;
-                    self.execute(
-                        &member.incoming,
-                        &last.stored_header(),
-                        &state,
-                        state.trie.clone(),
-                    )?
-                }
-                None => {
-                    let state = self.view.state_at(ancestor)?;
-                    let parent = member.incoming.block.header.parent_hash;
-                    let header = self.view.header(ancestor)?;
-                    let header = header.ok_or(Rejection::UnknownParent { parent })?;
-                    self.execute(&member.incoming, &header, &state, state.trie())?
-                }
+    /// The path to block `hash`, each member executed on it: those that were part of the chain once, or
+    /// whose branch began elsewhere, are executed again.
+    pub(super) fn execute_path(&mut self, hash: B256) -> Result<Path, ImportError> {
+        let unknown = || ImportError::Rejected(Rejection::UnknownParent { parent: hash });
+        let whole = self.branches.path_to(hash, &self.view)?.ok_or_else(unknown)?;
+        let base = whole.ancestor.hash;
+        let mut path = Path { ancestor: whole.ancestor, members: Vec::new() };
+        for member in whole.members {
+            let stands = member.executed.as_ref().is_some_and(|(_, began)| *began == base);
+            let member = if stands {
+                member
+            } else {
+                let executed = self.execute_after(&path, &member.incoming)?;
+                let executed = Some((Arc::new(executed), base));
+                let member = Arc::new(Member { executed, ..Member::clone(&member) });
+                self.branches.members.insert(member.incoming.block.hash, Arc::clone(&member));
+                member
             };
-            let executed = Some(Arc::new(executed));
-            let hash = member.incoming.block.hash;
-            path[at].executed.clone_from(&executed);
-            if let Some(member) = self.branches.members.get_mut(&hash) {
-                member.executed = executed;
-            }
+            path.members.push(member);
         }
-        Ok(())
+        Ok(path)
+    }
+
+    /// Executes a block on the state after `path`.
+    fn execute_after(
+        &self,
+        path: &Path,
+        incoming: &IncomingBlock,
+    ) -> Result<Executed, ImportError> {
+        let base = self.view.state_at(path.ancestor.header.number)?;
+        let mut executed = match path.members.last() {
+            Some(last) => {
+                let state = BranchState::new(base, path);
+                self.execute(incoming, &last.stored_header(), &state, state.trie.clone())
+            }
+            None => self.execute(incoming, &path.ancestor, &base, base.trie()),
+        }?;
+        // A state that is kept would keep the pages of its view from being used again.
+        executed.trie.set_source(Arc::new(NoSource));
+        Ok(executed)
+    }
+}
+
+/// Where the trie of a member reads from while nobody uses it.
+#[derive(Debug)]
+struct NoSource;
+
+/// The trie of a block beside the chain was read without being given a state: a bug of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("a trie beside the chain has no state to read from")]
+struct NoState;
+
+impl NodeSource for NoSource {
+    fn node(&self, _: TrieKey, _: &Nibbles, _: B256) -> Result<Option<Bytes>, NodeSourceError> {
+        Err(NodeSourceError::new(NoState))
     }
 }
 
@@ -175,20 +203,22 @@ struct BranchState {
 }
 
 impl BranchState {
-    fn new(view: &Arc<View>, ancestor: u64, path: &[Member]) -> Result<Self, StorageError> {
-        let base = view.state_at(ancestor)?;
-        let mut state =
-            Self { trie: base.trie(), base, codes: B256Map::default(), hashes: HashMap::new() };
-        for member in path {
+    fn new(base: StateView, path: &Path) -> Self {
+        let mut state = Self {
+            trie: StateTrie::default(),
+            base,
+            codes: B256Map::default(),
+            hashes: HashMap::new(),
+        };
+        for (member, executed) in path.executed() {
             let block = &member.incoming.block;
             state.hashes.insert(block.number(), block.hash);
-            if let Some(executed) = &member.executed {
-                let codes = executed.state.codes().iter();
-                state.codes.extend(codes.map(|(hash, code)| (*hash, code.clone())));
-                state.trie = executed.trie.clone();
-            }
+            let codes = executed.state.codes().iter();
+            state.codes.extend(codes.map(|(hash, code)| (*hash, code.clone())));
+            state.trie = executed.trie.clone();
         }
-        Ok(state)
+        state.trie.set_source(Arc::new(state.base.clone()));
+        state
     }
 }
 

@@ -1,13 +1,15 @@
 //! One block on the state of its parent: rules, execution, roots.
 
-use std::{borrow::Cow, sync::Arc, thread};
+use std::{borrow::Cow, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_eip7928::BlockAccessList;
 use alloy_primitives::B256;
 use warpline_chain::{ChainSpec, EthereumHardforks, Tip};
 use warpline_engine::{Ethereum, ExecuteOptions, ExecutionError, Strategy};
-use warpline_primitives::{CommitObserver, Receipt, StateDiff, StateSource};
+use warpline_primitives::{
+    BlockOutput, CommitObserver, Receipt, RecoveredBlock, StateDiff, StateSource,
+};
 use warpline_replay::{Rejection, TransactionRoots, VerifyError, receipts_with, verify_output};
 use warpline_storage::{ExecutedBlock, StorageError, StoredHeader};
 use warpline_trie::{StateTrie, TrieUpdates};
@@ -34,10 +36,7 @@ pub(super) struct Executed {
 
 impl Executed {
     /// What is written of it.
-    pub(super) fn stored<'a>(
-        &'a self,
-        block: &'a warpline_primitives::RecoveredBlock,
-    ) -> ExecutedBlock<'a> {
+    pub(super) fn stored<'a>(&'a self, block: &'a RecoveredBlock) -> ExecutedBlock<'a> {
         ExecutedBlock {
             block,
             total_difficulty: self.tip.total_difficulty,
@@ -56,7 +55,7 @@ impl Chain {
         incoming: &IncomingBlock,
         parent: &StoredHeader,
         state: &S,
-        mut trie: StateTrie,
+        trie: StateTrie,
     ) -> Result<Executed, ImportError> {
         let block = &incoming.block;
         let rules = self.rules_after(parent);
@@ -64,35 +63,8 @@ impl Chain {
 
         let pre_byzantium = !rules.is_byzantium_active_at_block(block.number());
         let mut roots = pre_byzantium.then(|| TransactionRoots::new(trie.clone()));
-        let engine = self.engine.with_vm(Ethereum::new(Arc::clone(&rules)));
-        let run = |observer: Option<&mut dyn CommitObserver>| {
-            let mut options = ExecuteOptions::from(Strategy::Auto);
-            if let Some(observer) = observer {
-                options = options.observed_by(observer);
-            }
-            timed(Part::Execute, || engine.execute_with(block, state, options))
-        };
-        let output = match &mut roots {
-            Some(roots) => run(Some(roots)),
-            None if feed::pays(block.transactions.len()) => thread::scope(|scope| {
-                let Some((mut feed, fetching)) = feed::begin(scope, &trie) else {
-                    return run(None);
-                };
-                let output = run(Some(&mut feed));
-                drop(feed);
-                trie = fetching.finish().unwrap_or_else(|| trie.clone());
-                output
-            }),
-            None => run(None),
-        };
-        let output = output.map_err(|error| match error {
-            ExecutionError::InvalidBlock(error) => {
-                ImportError::Rejected(Rejection::Execution(Box::new(error)))
-            }
-            ExecutionError::StateRead(error) => ImportError::Storage(error),
-            error => ImportError::Failed(Box::new(error)),
-        })?;
-
+        let (output, mut trie) = self.run(&rules, block, state, trie, roots.as_mut());
+        let output = output?;
         rules.validate_body(block, incoming.encoded_len).map_err(Rejection::Body)?;
         let roots = match &roots {
             Some(roots) => roots.roots().map_err(|error| StorageError::Trie(error.clone()))?,
@@ -122,6 +94,39 @@ impl Chain {
             updates,
             trie,
         })
+    }
+
+    /// Executes a block. Meanwhile `trie` comes to hold what its root will need.
+    fn run<S: StateSource<Error = StorageError>>(
+        &self,
+        rules: &Arc<ChainSpec>,
+        block: &RecoveredBlock,
+        state: &S,
+        trie: StateTrie,
+        roots: Option<&mut TransactionRoots>,
+    ) -> (Result<BlockOutput, ImportError>, StateTrie) {
+        let engine = self.engine.with_vm(Ethereum::new(Arc::clone(rules)));
+        let execute = |observer: Option<&mut dyn CommitObserver>| {
+            let mut options = ExecuteOptions::from(Strategy::Auto);
+            if let Some(observer) = observer {
+                options = options.observed_by(observer);
+            }
+            let output = timed(Part::Execute, || engine.execute_with(block, state, options));
+            output.map_err(|error| match error {
+                ExecutionError::InvalidBlock(error) => {
+                    ImportError::Rejected(Rejection::Execution(Box::new(error)))
+                }
+                ExecutionError::StateRead(error) => ImportError::Storage(error),
+                error => ImportError::Failed(Box::new(error)),
+            })
+        };
+        match roots {
+            Some(roots) => (execute(Some(roots)), trie),
+            None if feed::pays(block.transactions.len()) => {
+                feed::beside(trie, |feed| execute(feed.map(|feed| feed as &mut dyn CommitObserver)))
+            }
+            None => (execute(None), trie),
+        }
     }
 
     /// The rules for children of `parent`.

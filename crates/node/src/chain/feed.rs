@@ -6,11 +6,12 @@
 
 use std::{
     mem,
-    sync::mpsc::{Receiver, Sender, channel},
-    thread::{Scope, ScopedJoinHandle},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
 };
 
 use alloy_primitives::{Address, U256};
+use parking_lot::Mutex;
 use warpline_primitives::{CommitObserver, CommitStep, StateDiff};
 use warpline_trie::StateTrie;
 
@@ -22,36 +23,41 @@ const PORTION: usize = 64;
 
 type Keys = Vec<(Address, Vec<U256>)>;
 
+/// How many portions may wait. What comes when there is no room is not fetched ahead.
+const MOST_WAITING: usize = 64;
+
 /// Somebody who is told of commits.
 #[derive(Debug)]
 pub(super) struct Feed {
-    sender: Sender<Keys>,
+    sender: SyncSender<Keys>,
     keys: Keys,
 }
-
-/// The thread that fetches.
-#[derive(Debug)]
-pub(super) struct Fetching<'scope>(ScopedJoinHandle<'scope, StateTrie>);
 
 /// Whether a block is worth it.
 pub(super) const fn pays(transactions: usize) -> bool {
     transactions >= LEAST_TRANSACTIONS
 }
 
-/// Begins to fetch into `trie` what the feed is told of. Where the system has no thread to spare, the trie
-/// comes back as it is.
-pub(super) fn begin<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    trie: &StateTrie,
-) -> Option<(Feed, Fetching<'scope>)> {
-    let (sender, receiver) = channel();
-    let trie = trie.clone();
-    let thread = std::thread::Builder::new().name("root".into());
-    let fetching = thread.spawn_scoped(scope, move || fetch(trie, &receiver)).ok()?;
-    Some((Feed { sender, keys: Keys::new() }, Fetching(fetching)))
+/// Does `work`, and meanwhile fetches into `trie` what the feed is told of. Where the system has no thread
+/// to spare, there is no feed.
+pub(super) fn beside<T>(
+    trie: StateTrie,
+    work: impl FnOnce(Option<&mut Feed>) -> T,
+) -> (T, StateTrie) {
+    // Handed over here, so that it is still there when no thread comes for it.
+    let hand = Mutex::new(trie);
+    let (sender, receiver) = sync_channel(MOST_WAITING);
+    let result = thread::scope(|scope| {
+        let hand = &hand;
+        let fetching = move || fetch(&mut hand.lock(), &receiver);
+        let begun = thread::Builder::new().name("root".into()).spawn_scoped(scope, fetching);
+        let mut feed = begun.is_ok().then(|| Feed { sender, keys: Keys::new() });
+        work(feed.as_mut())
+    });
+    (result, hand.into_inner())
 }
 
-fn fetch(mut trie: StateTrie, receiver: &Receiver<Keys>) -> StateTrie {
+fn fetch(trie: &mut StateTrie, receiver: &Receiver<Keys>) {
     // The cores belong to the execution.
     trie.set_parallel(false);
     while let Ok(keys) = receiver.recv() {
@@ -62,20 +68,12 @@ fn fetch(mut trie: StateTrie, receiver: &Receiver<Keys>) -> StateTrie {
         }
     }
     trie.set_parallel(true);
-    trie
-}
-
-impl Fetching<'_> {
-    /// The trie with what was fetched, once the feed is gone; `None` where the thread panicked.
-    pub(super) fn finish(self) -> Option<StateTrie> {
-        self.0.join().ok()
-    }
 }
 
 impl Feed {
     fn tell(&mut self) {
-        // The thread may have given up.
-        let _ = self.sender.send(mem::take(&mut self.keys));
+        // The thread may have given up, or be busy.
+        let _ = self.sender.try_send(mem::take(&mut self.keys));
     }
 }
 

@@ -37,6 +37,15 @@ pub enum OpenError {
         /// The database's.
         found: B256,
     },
+    /// The chain has another id, deposit contract or blob schedule, and the database has blocks.
+    #[error(
+        "chain id, deposit contract or blob schedule differ, and the database has blocks up to {head}: {}",
+        ADVICE
+    )]
+    ChainChanged {
+        /// The newest block.
+        head: u64,
+    },
     /// The chain's rules differ for blocks that the database has.
     #[error(
         "{fork:?} begins elsewhere in the database, which is beyond it at block {head}: {}",
@@ -128,6 +137,12 @@ impl ChainSource {
         }
         let (old, new) = (Self::from_config(&before).genesis()?, self.genesis()?);
         let (old, new, head) = (old.chain(), new.chain(), &view.head().header);
+        let fixed = |spec: &ChainSpec| {
+            (spec.chain_id(), spec.deposit_contract(), spec.blob_params_at(head.timestamp))
+        };
+        if head.number > 0 && fixed(old) != fixed(new) {
+            return Err(OpenError::ChainChanged { head: head.number });
+        }
         for fork in EthereumHardfork::VARIANTS {
             let of = |spec: &ChainSpec| spec.ethereum_fork_activation(*fork);
             let begun = |condition: ForkCondition| match condition {
@@ -209,6 +224,7 @@ impl Chain {
             branches,
             deferred: 0,
             events: None,
+            is_stale: false,
         })
     }
 }

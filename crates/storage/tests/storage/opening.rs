@@ -29,11 +29,12 @@ fn nothing_is_overwritten() {
 }
 
 #[test]
-fn what_was_left_unfinished_is_begun_again() {
+fn nothing_unfinished_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("warpline.redb.new"), b"half a database").unwrap();
     let database = Database::create(folder.path(), &genesis().0, OPTIONS).unwrap();
     assert_eq!(database.view().unwrap().head().header.number, 0);
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
 }
 
 #[test]
