@@ -118,9 +118,10 @@ pub async fn run(
             let mut ticks = tokio::time::interval(TABLES_EVERY);
             loop {
                 ticks.tick().await;
-                let view = database.view();
-                let measured =
-                    tokio::task::spawn_blocking(move || view.map(|view| measure::tables(&view)));
+                let database = database.clone();
+                let measured = tokio::task::spawn_blocking(move || {
+                    database.view().map(|view| measure::tables(&view, database.path()))
+                });
                 // Another time, if not now.
                 let _ = measured.await;
             }
@@ -130,12 +131,21 @@ pub async fn run(
     started(Listening { http: rpc.http(), ws: rpc.ws(), metrics: metrics_at });
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let imports = config.imports;
-    let importing = tokio::task::spawn_blocking(move || {
+    let mut importing = tokio::task::spawn_blocking(move || {
         import_files(&mut chain, &imports, || !*stopping.borrow());
         chain
     });
 
-    shutdown.await;
+    tokio::pin!(shutdown);
+    // An importer that ends is what it should do; one that panicked leaves a node that serves an old head.
+    let ended = tokio::select! {
+        () = &mut shutdown => None,
+        ended = &mut importing => Some(ended),
+    };
+    let is_sound = ended.as_ref().is_none_or(Result::is_ok);
+    if is_sound && ended.is_some() {
+        shutdown.await;
+    }
     info!("stopping");
     // Whoever imports may have gone already.
     let _ = stop.send(true);
@@ -146,7 +156,11 @@ pub async fn run(
     if let Some(metrics) = metrics {
         metrics.stop(GRACE).await;
     }
-    match tokio::time::timeout(GRACE, importing).await {
+    let imported = match ended {
+        Some(ended) => Ok(ended),
+        None => tokio::time::timeout(GRACE, importing).await,
+    };
+    match imported {
         Ok(imported) => {
             let mut chain = imported?;
             chain.flush()?;

@@ -64,6 +64,7 @@ impl<const N: usize> AsEntry for &'static [u8; N] {
 /// A table of any types.
 trait AnyTable {
     fn size(&self, name: &'static str) -> Result<TableSize, StorageError>;
+    fn entries(&self) -> Result<u64, StorageError>;
     fn visit(&self, name: &'static str, visitor: EntryVisitor<'_>) -> Result<(), StorageError>;
 }
 
@@ -72,6 +73,10 @@ impl<K: Key + AsEntry + 'static, V: AsEntry + 'static> AnyTable for ReadOnlyTabl
         let stats = self.stats()?;
         let file_bytes = stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
         Ok(TableSize { name, entries: self.len()?, stored_bytes: stats.stored_bytes(), file_bytes })
+    }
+
+    fn entries(&self) -> Result<u64, StorageError> {
+        Ok(self.len()?)
     }
 
     fn visit(&self, name: &'static str, visitor: EntryVisitor<'_>) -> Result<(), StorageError> {
@@ -106,7 +111,15 @@ impl View {
         ]
     }
 
-    /// The sizes of all tables.
+    /// How many entries each table has: known without reading them.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn table_entries(&self) -> Result<Vec<(&'static str, u64)>, StorageError> {
+        self.tables().into_iter().map(|(name, table)| Ok((name, table.entries()?))).collect()
+    }
+
+    /// The sizes of all tables. Reads every page of the database.
     ///
     /// # Errors
     /// When they cannot be read.

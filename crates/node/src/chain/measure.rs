@@ -1,6 +1,9 @@
 //! What a chain counts: how long the parts of an import take, and how much work they were.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -18,7 +21,7 @@ const VALIDATIONS: &str = "warpline_engine_validations_total";
 const EXECUTE_SECONDS: &str = "warpline_engine_execute_seconds";
 const ROOT_SECONDS: &str = "warpline_root_seconds";
 const COMMIT_SECONDS: &str = "warpline_storage_commit_seconds";
-const TABLE_BYTES: &str = "warpline_storage_table_bytes";
+const FILE_BYTES: &str = "warpline_storage_file_bytes";
 const TABLE_ENTRIES: &str = "warpline_storage_table_entries";
 
 /// Says what the names mean, to whoever collects.
@@ -33,7 +36,7 @@ pub(crate) fn describe() {
     describe_histogram!(EXECUTE_SECONDS, Unit::Seconds, "time to execute a block");
     describe_histogram!(ROOT_SECONDS, Unit::Seconds, "time from the end of execution to the root");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "time to write a block and wait for it");
-    describe_gauge!(TABLE_BYTES, Unit::Bytes, "bytes of keys and values, by table");
+    describe_gauge!(FILE_BYTES, Unit::Bytes, "length of the database file");
     describe_gauge!(TABLE_ENTRIES, "entries, by table");
 }
 
@@ -87,11 +90,14 @@ pub(crate) fn head(number: u64) {
     gauge!(HEAD).set(number as f64);
 }
 
-/// The tables are as large as in `view`. A table that cannot be read is left out.
+/// The tables have as many entries as in `view`, and the file at `path` so many bytes. What cannot be read is
+/// left out. How large each table is would take reading all of it.
 #[expect(clippy::cast_precision_loss, reason = "for a graph")]
-pub(crate) fn tables(view: &View) {
-    for table in view.table_sizes().unwrap_or_default() {
-        gauge!(TABLE_BYTES, "table" => table.name).set(table.stored_bytes as f64);
-        gauge!(TABLE_ENTRIES, "table" => table.name).set(table.entries as f64);
+pub(crate) fn tables(view: &View, path: &Path) {
+    for (table, entries) in view.table_entries().unwrap_or_default() {
+        gauge!(TABLE_ENTRIES, "table" => table).set(entries as f64);
+    }
+    if let Ok(file) = std::fs::metadata(path) {
+        gauge!(FILE_BYTES).set(file.len() as f64);
     }
 }

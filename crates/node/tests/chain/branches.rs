@@ -84,6 +84,26 @@ fn after_the_merge_the_last_block_is_the_head() {
 }
 
 #[test]
+fn a_block_that_was_taken_back_can_be_sent_again() {
+    let builder = Builder::new(true);
+    let mut chain = builder.chain(NONE);
+    let genesis = builder.genesis();
+    let (a, b) = (line(&builder, &genesis, 1, 4), line(&builder, &genesis, 2, 3));
+    for block in a.iter().chain(&b) {
+        import(&mut chain, block);
+    }
+    assert_is(&chain, &b.iter().collect::<Vec<_>>());
+    assert_eq!(import(&mut chain, &a[2]), Imported::Reorganised { ancestor: 0, removed: 3 });
+    assert_eq!(import(&mut chain, &a[3]), Imported::Extended);
+    assert_is(&chain, &a.iter().collect::<Vec<_>>());
+    // A branch on a block that was part of the chain when the branch began, and is not any more.
+    let c = line(&builder, &b[1], 3, 2);
+    assert_eq!(import(&mut chain, &c[0]), Imported::Reorganised { ancestor: 0, removed: 4 });
+    assert_eq!(import(&mut chain, &c[1]), Imported::Extended);
+    assert_is(&chain, &[&b[0], &b[1], &c[0], &c[1]]);
+}
+
+#[test]
 fn a_restart_keeps_the_chain_and_forgets_the_branches() {
     let builder = Builder::new(false);
     let mut chain = builder.chain(NONE);
