@@ -12,7 +12,7 @@ use warpline_primitives::{
     Account, AccountDiff, MemoryState, Receipt, RecoveredBlock, StateDiff, StateSource,
 };
 use warpline_storage::{
-    Database, Durability, ExecutedBlock, GenesisBlock, StorageError, View, Writer,
+    Database, Durability, ExecutedBlock, GenesisBlock, StateView, StorageError, View, Writer,
 };
 use warpline_trie::StateTrie;
 
@@ -166,7 +166,16 @@ pub(crate) fn append(
     view: &Arc<View>,
     step: &Step,
 ) -> Result<(), StorageError> {
-    let mut trie = view.state().trie();
+    append_after(writer, &view.state(), step)
+}
+
+/// Appends `step` after the block whose state `state` is.
+pub(crate) fn append_after(
+    writer: &mut Writer,
+    state: &StateView,
+    step: &Step,
+) -> Result<(), StorageError> {
+    let mut trie = state.trie();
     trie.apply(&step.diff)?;
     let updates = trie.commit();
     assert_eq!(updates.root, step.block.header.state_root, "block {}", step.block.number());

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::common::{Change, Step, append, assert_state, genesis, step};
+use crate::common::{Change, Step, append_after, assert_state, genesis, step};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use redb::StorageBackend;
 use warpline_storage::{Database, Durability};
@@ -104,44 +104,60 @@ fn after_crash(events: &[Event], done: usize, dice: &mut StdRng) -> Vec<u8> {
     bytes
 }
 
-/// What was acknowledged when: after so many events block `.1` was committed, durably or not.
-type Acknowledged = Vec<(usize, u64, bool)>;
+/// A commit: after so many events it was acknowledged, durably or not, and the chain was as in `step`.
+struct Commit {
+    events: usize,
+    durable: bool,
+    step: Option<Step>,
+}
 
-/// Appends blocks, every third durably, with one chain of three taken back on the way.
-fn run(disk: &Recording, dice: &mut StdRng) -> (Acknowledged, Vec<Step>) {
-    let (block, mut state) = genesis();
+/// Appends blocks, every third durably, and in between takes back two and appends another in one
+/// transaction, or forgets the oldest states.
+fn run(disk: &Recording, dice: &mut StdRng) -> Vec<Commit> {
+    let (block, state) = genesis();
     let database = Database::on_backend(disk.clone(), &block).unwrap();
-    let mut header = database.view().unwrap().head().header.clone();
-    let mut acknowledged = vec![(disk.events(), 0, true)];
-    let mut steps: Vec<Step> = Vec::new();
-    for round in 0..12_u64 {
-        let changes: Vec<_> = (0..12)
-            .map(|_| {
-                let value = dice.random_range(0..4);
-                let change = match dice.random_range(0..8) {
-                    0 => Change::Remove,
-                    1 => Change::Wipe { slot: dice.random_range(0..24), value },
-                    _ => Change::Set {
-                        balance: dice.random(),
-                        slot: dice.random_range(0..24),
-                        value,
-                    },
-                };
-                (dice.random_range(0..40), change)
-            })
-            .collect();
-        let next = step(&header, &state, &changes);
+    let first = (database.view().unwrap().head().header.clone(), state);
+    let mut commits = vec![Commit { events: disk.events(), durable: true, step: None }];
+    let mut chain: Vec<Step> = Vec::new();
+    for round in 0..14_u64 {
         let durable = round % 3 == 2;
+        let durability = if durable { Durability::Durable } else { Durability::Deferred };
+        let reorganises = round % 5 == 4;
+        if reorganises {
+            chain.truncate(chain.len() - 2);
+        }
+        let parent = chain.last().map(|step| (step.block.header.clone(), step.state.clone()));
+        let (header, state) = parent.unwrap_or_else(|| first.clone());
+        let next = step(&header, &state, &random_changes(dice));
         let mut writer = database.writer().unwrap();
-        append(&mut writer, &database.view().unwrap(), &next).unwrap();
-        writer.commit(if durable { Durability::Durable } else { Durability::Deferred }).unwrap();
-        acknowledged.push((disk.events(), next.block.number(), durable));
-        (header, state) = (next.block.header.clone(), next.state.clone());
-        steps.push(next);
+        if reorganises {
+            writer.revert_to(header.number).unwrap();
+        }
+        let view = database.view().unwrap();
+        append_after(&mut writer, &view.state_at(header.number).unwrap(), &next).unwrap();
+        if round == 11 {
+            writer.prune(2, u64::MAX).unwrap();
+        }
+        writer.commit(durability).unwrap();
+        commits.push(Commit { events: disk.events(), durable, step: Some(next.clone()) });
+        chain.push(next);
     }
     // Closing the database writes, too: what was acknowledged stays so.
     drop(database);
-    (acknowledged, steps)
+    commits
+}
+
+fn random_changes(dice: &mut StdRng) -> Vec<(u8, Change)> {
+    let change = |dice: &mut StdRng| {
+        let value = dice.random_range(0..4);
+        let change = match dice.random_range(0..8) {
+            0 => Change::Remove,
+            1 => Change::Wipe { slot: dice.random_range(0..24), value },
+            _ => Change::Set { balance: dice.random(), slot: dice.random_range(0..24), value },
+        };
+        (dice.random_range(0..40), change)
+    };
+    (0..12).map(|_| change(dice)).collect()
 }
 
 #[test]
@@ -150,9 +166,9 @@ fn power_fails_anywhere() {
     for seed in 0..4 {
         let mut dice = StdRng::seed_from_u64(seed);
         let disk = Recording::default();
-        let (acknowledged, steps) = run(&disk, &mut dice);
+        let commits = run(&disk, &mut dice);
         let events = disk.0.lock().unwrap().events.clone();
-        let begun = acknowledged[0].0;
+        let begun = commits[0].events;
         // At every sync, just before and just after it, and at writes between them.
         let syncs = (begun..events.len()).filter(|at| matches!(events[*at], Event::Sync));
         let mut crashes: Vec<usize> = syncs.flat_map(|at| [at, at + 1]).collect();
@@ -162,20 +178,17 @@ fn power_fails_anywhere() {
             let context = format!("seed {seed}, {crash} of {} events", events.len());
             let database = Database::on_backend(Recording::holding(bytes), &block)
                 .unwrap_or_else(|error| panic!("{context}: {error}"));
-            let view = database.view().unwrap();
-            let head = view.head().header.number;
-            let durable = acknowledged.iter().filter(|(at, _, durable)| *durable && *at <= crash);
-            let durable = durable.map(|(_, number, _)| *number).max().unwrap();
-            assert!(head >= durable, "{context}: head {head}, but {durable} was acknowledged");
             database.check(|_| {}).unwrap_or_else(|error| panic!("{context}: {error}"));
-            match head.checked_sub(1) {
-                None => assert_state(&view, 0, &first),
-                Some(at) => {
-                    let step = &steps[usize::try_from(at).unwrap()];
-                    assert_eq!(view.head().hash, step.block.hash, "{context}");
-                    assert_state(&view, head, &step.state);
-                }
-            }
+            let view = database.view().unwrap();
+            // The newest durable commit that was acknowledged, or a later one.
+            let safe = commits.iter().rposition(|it| it.durable && it.events <= crash).unwrap();
+            let found = commits[safe..].iter().find(|commit| match &commit.step {
+                Some(step) => step.block.hash == view.head().hash,
+                None => view.head().header.number == 0,
+            });
+            let found = found.unwrap_or_else(|| panic!("{context}: lost what was acknowledged"));
+            let state = found.step.as_ref().map_or(&first, |step| &step.state);
+            assert_state(&view, view.head().header.number, state);
         }
     }
 }
