@@ -7,6 +7,7 @@ pub(crate) mod init;
 
 use std::{
     env,
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
 };
 
@@ -67,6 +68,16 @@ impl DatadirArgs {
         let options = DatabaseOptions { check_integrity: true, ..self.options() };
         Ok(Database::open(&self.directory()?, options)?)
     }
+}
+
+/// Runs a command on a database. redb panics where a page is not what it must be.
+pub(crate) fn guarded(command: impl FnOnce() -> anyhow::Result<u8>) -> anyhow::Result<u8> {
+    let result = panic::catch_unwind(AssertUnwindSafe(command));
+    result.unwrap_or_else(|_| {
+        Err(anyhow::anyhow!(
+            "the program broke off: `warpline db check` says if the database is damaged"
+        ))
+    })
 }
 
 /// The chain that `--chain` names: `mainnet`, or a genesis file.

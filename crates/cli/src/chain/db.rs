@@ -10,6 +10,8 @@ use alloy_primitives::hex;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use warpline_storage::StorageError;
+
 use super::DatadirArgs;
 use crate::{
     FAILURE, SUCCESS,
@@ -52,7 +54,13 @@ pub(crate) fn run(command: &DbCommand) -> anyhow::Result<u8> {
 
 fn check(args: &DatadirArgs) -> anyhow::Result<u8> {
     let printer = Printer::new(true);
-    let database = args.open_checked()?;
+    let database = match args.open_checked() {
+        Err(error) if matches!(error.downcast_ref(), Some(StorageError::Open { .. })) => {
+            printer.line(format_args!("{}: {error}", Styled(BAD, "damaged")))?;
+            return Ok(FAILURE);
+        }
+        opened => opened?,
+    };
     let checked = database.check(|part| {
         // Whoever does not read it is not hindered.
         let _ = printer.line(format_args!("checking {part}"));

@@ -109,6 +109,26 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
     assert!(said.contains("failed") && said.contains("head: block 0"), "{said}");
 }
 
+#[test]
+fn a_damaged_database_is_called_damaged() {
+    let Some(folder) = rpc_compat() else { return };
+    let data = initialised(&folder);
+    run(data.path(), &["import", folder.join("chain.rlp").to_str().unwrap()]);
+    let path = data.path().join("warpline.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    let length = bytes.len();
+    for byte in bytes.iter_mut().skip(8192).step_by(512) {
+        *byte ^= 0xff;
+    }
+    fs::write(&path, &bytes).unwrap();
+    let mut command = warpline();
+    let checked = command.args(["db", "check", "--datadir"]).arg(data.path()).assert().code(1);
+    assert!(stdout(&checked).contains("damaged"), "{length} bytes: {checked}");
+    let mut command = warpline();
+    let read = command.args(["db", "export", "--datadir"]).arg(data.path()).assert().code(2);
+    assert!(stderr(&read).contains("error: "), "{read}");
+}
+
 /// Chosen so that the same kills happen each time.
 struct Dice(u64);
 
