@@ -76,6 +76,12 @@ impl RpcFault {
         // "Method not found" of JSON-RPC, "method not supported" of EIP-1474.
         matches!(self.code, -32601 | -32004)
     }
+
+    /// Whether the node has deleted what it is asked for (EIP-4444).
+    pub const fn is_pruned(&self) -> bool {
+        // "Pruned history unavailable" of the execution API.
+        self.code == 4444
+    }
 }
 
 /// From where a node's answers about states are taken.

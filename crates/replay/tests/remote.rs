@@ -43,6 +43,11 @@ impl Script {
         self
     }
 
+    fn clone_with(&self, question: &str, answer: Value) -> Self {
+        let answers = self.answers.clone();
+        Self { answers, ..Self::default() }.with(question, answer)
+    }
+
     fn times(&self, method: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|asked| *asked == method).count()
     }
@@ -67,6 +72,9 @@ impl JsonRpc for &Script {
                 None => Err(RpcFault { code: -32601, message: "no such method".to_owned() }),
                 Some(Value::String(reason)) if reason.starts_with("fault ") => {
                     Err(RpcFault { code: -32000, message: reason })
+                }
+                Some(Value::String(message)) if message.starts_with("pruned ") => {
+                    Err(RpcFault { code: 4444, message })
                 }
                 Some(result) => Ok(to_raw_value(&result).unwrap()),
             }
@@ -193,8 +201,8 @@ fn what_happens_around_the_transactions_is_looked_up() {
     assert_eq!(capture.block_hashes, [(NUMBER - 1, head.header.parent_hash)].into());
 }
 
-#[test]
-fn hashes_are_linked_back_from_the_parent_and_asked_for_once() {
+/// A block whose code may ask for hashes, its 300 ancestors, and a node that has it and its parent.
+fn block_with_ancestors() -> (BlockHead, Vec<Header>, Script) {
     let mut headers = vec![Header::default()];
     for number in 1..NUMBER {
         let parent_hash = headers.last().unwrap().hash_slow();
@@ -205,15 +213,20 @@ fn hashes_are_linked_back_from_the_parent_and_asked_for_once() {
     head.parent_hash = headers.last().unwrap().hash_slow();
     let block = Block::new(head.clone(), block.body);
     let found = [json!({format!("{OLD:#x}"): {"code": "0x40"}})];
-    let mut script = Script::default()
+    let script = Script::default()
         .with("debug_getRawBlock", json!(Bytes::from(alloy_rlp::encode(&block))))
         .with("debug_traceBlockByNumber", traces(&block, &found))
         .with("eth_getBlockByHash", announced(headers.last().unwrap()));
+    (BlockHead { hash: head.hash_slow(), header: head }, headers, script)
+}
+
+#[test]
+fn hashes_are_linked_back_from_the_parent_and_asked_for_once() {
+    let (head, headers, mut script) = block_with_ancestors();
     for header in &headers {
         let question = format!("debug_getRawHeader {:#x}", header.number);
         script = script.with(&question, json!(Bytes::from(alloy_rlp::encode(header))));
     }
-    let head = BlockHead { hash: head.hash_slow(), header: head };
     let chain = Arc::new(ChainSpec::at_fork(EthereumHardfork::Paris, 1));
     let node = RemoteNode::new(&script, chain, StateFrom::Traces);
     let hashes = node.capture(&head).unwrap().block_hashes;
@@ -233,6 +246,30 @@ fn hashes_are_linked_back_from_the_parent_and_asked_for_once() {
     let error = capture(&script, &head).unwrap_err();
     assert!(matches!(error, FetchError::OtherBlock { number: 298, .. }), "{error}");
     assert!(error.is_passing());
+}
+
+#[test]
+fn a_refusal_that_passes_is_no_missing_hash() {
+    let (head, headers, mut script) = block_with_ancestors();
+    let raw = |number: u64| format!("debug_getRawHeader {number:#x}");
+    let json = |number: u64| format!("eth_getBlockByNumber {number:#x}");
+    for header in &headers {
+        script = script.with(&raw(header.number), json!(Bytes::from(alloy_rlp::encode(header))));
+    }
+    // One method is refused: the other is asked, and the first once more for the next blocks.
+    let busy = script.with(&raw(299), "fault busy").with(&json(299), announced(&headers[299]));
+    let fetched = capture(&busy, &head).unwrap();
+    assert_eq!(fetched.block_hashes.len(), 256);
+    assert!(busy.times("debug_getRawHeader") > 1, "it is still asked");
+    // Both are refused.
+    let busy = busy.with(&json(299), "fault busy");
+    let error = capture(&busy, &head).unwrap_err().to_string();
+    assert_eq!(error, "eth_getBlockByNumber: fault busy (-32000)");
+    // What the node does not have is missing for good.
+    for none in [Value::Null, json!("pruned history")] {
+        let without = capture(&busy.clone_with(&json(299), none), &head).unwrap();
+        assert_eq!(without.block_hashes, [(299, head.header.parent_hash)].into());
+    }
 }
 
 #[test]

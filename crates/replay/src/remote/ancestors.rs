@@ -14,7 +14,9 @@ use alloy_primitives::{B256, Bytes};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{BlockHead, FetchError, JsonRpc, RemoteNode, RpcAnswer, RpcRequest, hex};
+use super::{
+    BlockHead, FetchError, JsonRpc, RemoteNode, RpcAnswer, RpcFault, RpcRequest, decode, hex,
+};
 
 /// How far back `BLOCKHASH` sees.
 const VISIBLE: u64 = 256;
@@ -66,17 +68,12 @@ impl<R: JsonRpc> RemoteNode<R> {
         first: u64,
         last: u64,
     ) -> Result<Option<B256>, FetchError> {
-        let mut headers = Vec::new();
-        if self.offers.raw_header.load(Ordering::Relaxed) {
-            let raw =
-                self.try_all::<Bytes>("debug_getRawHeader", |it| json!([hex(it)]), first..=last);
-            let decode = |rlp: Bytes| alloy_rlp::decode_exact::<Header>(&rlp).ok();
-            headers = raw?.into_iter().map(|rlp| rlp.and_then(decode)).collect();
-        }
-        if headers.iter().all(Option::is_none) {
-            self.offers.raw_header.store(false, Ordering::Relaxed);
+        let mut headers = self.raw_headers(first..=last)?;
+        if headers.iter().any(Option::is_none) {
             let params = |number| json!([hex(number), false]);
-            headers = self.try_all("eth_getBlockByNumber", params, first..=last)?;
+            let answers = self.send_all("eth_getBlockByNumber", params, first..=last)?;
+            let header = |answer| found("eth_getBlockByNumber", answer);
+            headers = answers.into_iter().map(header).collect::<Result<_, _>>()?;
         }
         let mut newest = None;
         for header in headers {
@@ -89,17 +86,51 @@ impl<R: JsonRpc> RemoteNode<R> {
         Ok(newest)
     }
 
-    /// Asks one question for each of the `numbers`. What is refused or cannot be read is `None`.
-    fn try_all<T: DeserializeOwned>(
+    /// Headers as RLP. What does not come, for whatever reason, is `None`: the caller has another method.
+    fn raw_headers(&self, numbers: RangeInclusive<u64>) -> Result<Vec<Option<Header>>, FetchError> {
+        if !self.offers.raw_header.load(Ordering::Relaxed) {
+            return Ok(vec![None]);
+        }
+        let method = "debug_getRawHeader";
+        let answers = self.send_all(method, |number| json!([hex(number)]), numbers)?;
+        let is_missing =
+            |answer: &RpcAnswer| answer.as_ref().is_err_and(RpcFault::is_method_missing);
+        // A node that is merely busy is asked for the next ones all the same.
+        if answers.iter().any(is_missing) {
+            self.offers.raw_header.store(false, Ordering::Relaxed);
+        }
+        let header = |answer| {
+            let rlp: Bytes = found(method, answer).ok()??;
+            alloy_rlp::decode_exact(&rlp).ok()
+        };
+        Ok(answers.into_iter().map(header).collect())
+    }
+
+    /// Asks one question for each of the `numbers`.
+    fn send_all(
         &self,
         method: &'static str,
         params: impl Fn(u64) -> Value,
         numbers: RangeInclusive<u64>,
-    ) -> Result<Vec<Option<T>>, FetchError> {
+    ) -> Result<Vec<RpcAnswer>, FetchError> {
         let request = |number| RpcRequest { method, params: params(number) };
         let requests: Vec<_> = numbers.map(request).collect();
         let answers = self.rpc.send(&requests).map_err(FetchError::Transport)?;
-        let value = |answer: RpcAnswer| serde_json::from_str(answer.ok()?.get()).ok();
-        Ok(answers.into_iter().map(value).collect())
+        if answers.len() < requests.len() {
+            return Err(FetchError::Answers { expected: requests.len(), found: answers.len() });
+        }
+        Ok(answers)
+    }
+}
+
+/// What the node has, or `None` if it says that it has nothing. That it refuses for any other reason says nothing
+/// of what it has: taken for absence, it would be kept with the block as a hash that does not exist.
+fn found<T: DeserializeOwned>(
+    method: &'static str,
+    answer: RpcAnswer,
+) -> Result<Option<T>, FetchError> {
+    match answer {
+        Err(fault) if fault.is_method_missing() || fault.is_pruned() => Ok(None),
+        answer => decode(method, answer),
     }
 }
