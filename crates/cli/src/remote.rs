@@ -199,7 +199,7 @@ impl<R: JsonRpc> Source<R> {
 
     fn fetch_once(&self, number: u64) -> anyhow::Result<Fetched> {
         let head = self.node.head(number)?;
-        let (cached, note) = match self.cache.load(&head) {
+        let (cached, note) = match self.cache.load(&head, &self.node.rules_for(&head)) {
             Cached::Sound(capture, bytes) => (Some((*capture, bytes)), None),
             Cached::Absent => (None, None),
             Cached::Damaged(reason) => (None, Some(reason)),

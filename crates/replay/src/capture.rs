@@ -107,6 +107,11 @@ impl Capture {
         Ok((block.header.number, hash))
     }
 
+    /// Whether it is executed under the rules of `chain`, whatever that is called.
+    pub fn is_under(&self, chain: &ChainSpec) -> bool {
+        chain::Rules::of(&self.chain).are(&chain::Rules::of(chain))
+    }
+
     /// Recovers the senders, links block, parent and state, and makes ready to execute.
     ///
     /// # Errors

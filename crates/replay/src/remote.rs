@@ -205,7 +205,7 @@ impl<R: JsonRpc> RemoteNode<R> {
             witness.headers.push(self.parent_header(head)?.header.into());
         }
         witness
-            .capture(block.rlp, parent_hash, &self.chain_of(head))
+            .capture(block.rlp, parent_hash, &self.rules_for(head))
             .map_err(|problem| FetchError::Witness { number, problem: Box::new(problem.kind) })
     }
 
@@ -223,7 +223,7 @@ impl<R: JsonRpc> RemoteNode<R> {
 
     /// The rules for a block. Where a total difficulty decides the merge, that the block has no difficulty says that
     /// it was reached.
-    fn chain_of(&self, head: &BlockHead) -> Arc<ChainSpec> {
+    pub fn rules_for(&self, head: &BlockHead) -> Arc<ChainSpec> {
         match self.chain.unresolved_terminal_difficulty() {
             Some(terminal) if head.header.difficulty.is_zero() => {
                 Arc::new(self.chain.for_child_of(head.header.number - 1, terminal).into_owned())

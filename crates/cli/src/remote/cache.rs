@@ -1,7 +1,8 @@
 //! Fetched blocks on the disk: a folder for each chain, and in it a file for each block.
 //!
 //! A file appears whole or not at all, so that an interrupted run goes on where it was. It is a capture, whose
-//! checksum notices damage; then the block is fetched again.
+//! checksum notices damage; then the block is fetched again. So it is if the capture was made under other rules than
+//! those asked for now, as with a genesis file that has been corrected since.
 
 use std::{
     env, fs, io,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use warpline_chain::ChainSpec;
 use warpline_replay::{BlockHead, Capture};
 
 use super::{args::NodeArgs, sink::write_whole};
@@ -19,7 +21,6 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 
 /// The cache, or none.
 pub(crate) struct Cache {
-    chain_id: u64,
     folder: Option<PathBuf>,
 }
 
@@ -47,7 +48,7 @@ impl Cache {
             })?;
             remove_leftovers(folder);
         }
-        Ok(Self { chain_id, folder })
+        Ok(Self { folder })
     }
 
     fn path(&self, head: &BlockHead) -> Option<PathBuf> {
@@ -55,26 +56,18 @@ impl Cache {
         self.folder.as_ref().map(|folder| folder.join(name))
     }
 
-    /// What is kept of the block.
-    pub(crate) fn load(&self, head: &BlockHead) -> Cached {
+    /// What is kept of the block, whose rules are these.
+    pub(crate) fn load(&self, head: &BlockHead, rules: &ChainSpec) -> Cached {
         let Some(path) = self.path(head) else { return Cached::Absent };
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Cached::Absent,
             Err(error) => return Cached::Damaged(fetched_again(&path, &error)),
         };
-        match self.decode(head, &bytes) {
+        match decode(head, rules, &bytes) {
             Ok(capture) => Cached::Sound(Box::new(capture), bytes),
             Err(error) => Cached::Damaged(fetched_again(&path, &*error)),
         }
-    }
-
-    fn decode(&self, head: &BlockHead, bytes: &[u8]) -> anyhow::Result<Capture> {
-        let (capture, length) = Capture::decode(bytes)?;
-        anyhow::ensure!(length == bytes.len(), "there is something after the capture");
-        let found = (capture.chain.chain_id(), capture.id()?.1);
-        anyhow::ensure!(found == (self.chain_id, head.hash), "it is another block's");
-        Ok(capture)
     }
 
     /// Keeps a block.
@@ -84,6 +77,15 @@ impl Cache {
             format!("cannot write {} to the cache (--no-cache does without)", path.display())
         })
     }
+}
+
+fn decode(head: &BlockHead, rules: &ChainSpec, bytes: &[u8]) -> anyhow::Result<Capture> {
+    let (capture, length) = Capture::decode(bytes)?;
+    anyhow::ensure!(length == bytes.len(), "there is something after the capture");
+    let found = (capture.chain.chain_id(), capture.id()?.1);
+    anyhow::ensure!(found == (rules.chain_id(), head.hash), "it is another block's");
+    anyhow::ensure!(capture.is_under(rules), "it was fetched under other rules of the chain");
+    Ok(capture)
 }
 
 /// Removes what runs that were killed while writing have left behind. Somebody else may be writing, so only what is

@@ -52,6 +52,13 @@ fn genesis(folder: &TempDir) -> PathBuf {
     path
 }
 
+/// Changes one member in the file of a genesis block.
+fn change(genesis: &Path, pointer: &str, value: Value) {
+    let mut file: Value = serde_json::from_slice(&fs::read(genesis).unwrap()).unwrap();
+    *file.pointer_mut(pointer).unwrap() = value;
+    fs::write(genesis, file.to_string()).unwrap();
+}
+
 /// `warpline COMMAND --rpc … --blocks …` with a cache of its own and little patience.
 fn ask(command: &str, mock: &Mock, blocks: &str, cache: &Path) -> assert_cmd::Command {
     let mut asked = warpline();
@@ -308,6 +315,26 @@ fn a_cached_block_is_not_fetched_again_unless_it_is_damaged() {
     );
     assert!(said.contains("snapshot") && said.contains("1 blocks fetched"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), sound);
+}
+
+#[test]
+fn a_cached_block_of_other_rules_is_fetched_again() {
+    let folder = TempDir::new().unwrap();
+    let (genesis, cache) = (genesis(&folder), folder.path().join("cache"));
+    let mock = Mock::start(Served::embedded());
+    let fork = || {
+        let mut command = ask("replay", &mock, "1", &cache);
+        let command = command.args(["--json", "-", "--mode", "sequential", "--genesis"]);
+        json(&command.arg(&genesis).assert())["blocks"][0]["fork"].clone()
+    };
+    // The block carries what Osaka's do, so that it is the rules alone that differ.
+    change(&genesis, "/config/osakaTime", json!(u64::MAX));
+    assert_eq!(fork(), "Prague");
+    change(&genesis, "/config/osakaTime", json!(0));
+    assert_eq!(fork(), "Osaka");
+    assert_eq!(mock.calls("debug_traceBlockByHash"), 2);
+    assert_eq!(fork(), "Osaka");
+    assert_eq!(mock.calls("debug_traceBlockByHash"), 2);
 }
 
 #[test]

@@ -107,6 +107,12 @@ impl Rules {
         }
     }
 
+    /// Whether they are the same but for the name.
+    pub(super) fn are(&self, other: &Self) -> bool {
+        let unnamed = |rules: &Self| Self { name: String::new(), ..rules.clone() };
+        unnamed(self) == unnamed(other)
+    }
+
     pub(super) fn chain(&self, expected: u64) -> Result<ChainSpec, ChainProblem> {
         if self.chain_id != expected {
             return Err(ChainProblem::ChainId { expected, found: self.chain_id });
@@ -234,6 +240,23 @@ mod tests {
             }
             assert_eq!(again.deposit_contract(), chain.deposit_contract());
             assert_eq!(Rules::of(&again), rules);
+        }
+    }
+
+    #[test]
+    fn rules_are_the_same_whatever_the_chain_is_called() {
+        type Change = fn(&mut Rules);
+        let table: [(Change, bool); 4] = [
+            (|rules| rules.name = "main".into(), true),
+            (|rules| rules.deposit_contract = Address::ZERO, false),
+            (|rules| rules.forks[0].at += 1, false),
+            (|rules| rules.blobs[0].max += 1, false),
+        ];
+        for (change, expected) in table {
+            let mainnet = Rules::of(&ChainSpec::mainnet());
+            let mut rules = mainnet.clone();
+            change(&mut rules);
+            assert_eq!(rules.are(&mainnet), expected, "{rules:?}");
         }
     }
 

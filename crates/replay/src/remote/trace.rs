@@ -134,7 +134,7 @@ impl<R: JsonRpc> RemoteNode<R> {
             [(number - 1, head.header.parent_hash)].into()
         };
         Ok(Capture {
-            chain: self.chain_of(head),
+            chain: self.rules_for(head),
             block: block.rlp,
             ommer_hashes: Vec::new(),
             parent_header: Some(self.parent_header(head)?.header),
