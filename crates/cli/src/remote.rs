@@ -12,7 +12,7 @@ pub(crate) mod sink;
 
 use std::{
     ops::RangeInclusive,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,6 +29,7 @@ use warpline_replay::{
     BlockHead, BlockInput, Capture, CapturedState, FetchError, JsonRpc, Origin, RemoteNode,
     StateFrom, chain_id_of,
 };
+use warpline_trie::StateTrie;
 
 use self::{
     args::NodeArgs,
@@ -97,10 +98,13 @@ impl Fetching {
         args: &NodeArgs,
     ) -> anyhow::Result<Self> {
         let id = chain_id_of(&rpc)?;
-        let chain = chain(id, args)?;
+        let (chain, genesis_hash) = chain(id, args)?;
         let cache = Cache::open(args, id)?;
         let state_from = args.state_from();
         let node = RemoteNode::new(rpc, chain, state_from);
+        if let (Some(expected), Some(path)) = (genesis_hash, args.genesis()) {
+            check_genesis(&node, expected, path)?;
+        }
         let numbers = range.resolve(|| node.latest())?;
         let stop = Arc::new(AtomicBool::new(false));
         let source = Arc::new(Source { node, cache, state_from, shown });
@@ -239,25 +243,51 @@ fn is_passing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<FetchError>().is_some_and(FetchError::is_passing)
 }
 
-/// The rules of the chain with this id.
-fn chain(id: u64, args: &NodeArgs) -> anyhow::Result<Arc<ChainSpec>> {
+/// The rules of the chain with this id, and the hash of its block 0 if they come from a genesis file.
+fn chain(id: u64, args: &NodeArgs) -> anyhow::Result<(Arc<ChainSpec>, Option<B256>)> {
     let Some(path) = args.genesis() else {
         let mainnet = ChainSpec::mainnet();
         if id == mainnet.chain_id() {
-            return Ok(Arc::new(mainnet));
+            return Ok((Arc::new(mainnet), None));
         }
         bail!(
             "the node is of chain {id}, whose rules this program does not know: give it the chain's genesis file \
              with --genesis"
         );
     };
-    let read = || -> anyhow::Result<Genesis> { Ok(Genesis::from_json(&std::fs::read(path)?)?) };
-    let genesis = read().with_context(|| format!("genesis file {}", path.display()))?;
-    let found = genesis.chain().chain_id();
+    let read = || -> anyhow::Result<(Arc<ChainSpec>, B256)> {
+        let genesis = Genesis::from_json(&std::fs::read(path)?)?;
+        let mut trie = StateTrie::default();
+        trie.apply(&genesis.changes())?;
+        Ok((genesis.chain().clone(), genesis.header(trie.root()).hash_slow()))
+    };
+    let (chain, hash) = read().with_context(|| format!("genesis file {}", path.display()))?;
+    let found = chain.chain_id();
     anyhow::ensure!(
         found == id,
         "{} is of chain {found}, and the node of chain {id}",
         path.display()
     );
-    Ok(genesis.chain().clone())
+    Ok((chain, Some(hash)))
+}
+
+/// Checks that the node's chain begins with the block of the genesis file: chain ids are chosen freely, and used more
+/// than once. A node that does not give block 0, because it has deleted it or never had it, is believed.
+fn check_genesis<R: JsonRpc>(
+    node: &RemoteNode<R>,
+    expected: B256,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let found = match node.head(0) {
+        Ok(head) => head.hash,
+        Err(FetchError::NoBlock { .. } | FetchError::Refused { .. }) => return Ok(()),
+        Err(error) => return Err(error).context("cannot ask for block 0"),
+    };
+    anyhow::ensure!(
+        found == expected,
+        "{} makes another block 0 than the node has: {expected}, expected {found}; it is of another chain with the \
+         same id, or has been changed",
+        path.display()
+    );
+    Ok(())
 }

@@ -10,9 +10,11 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use warpline_chain::Genesis;
 use warpline_primitives::{Account, StateSource as _};
 use warpline_replay::{Captured, CapturedState, Captures, Input, Inputs};
 use warpline_testkit::shared;
+use warpline_trie::EMPTY_ROOT_HASH;
 
 use crate::{
     json,
@@ -315,6 +317,25 @@ fn a_cached_block_is_not_fetched_again_unless_it_is_damaged() {
     );
     assert!(said.contains("snapshot") && said.contains("1 blocks fetched"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), sound);
+}
+
+#[test]
+fn a_genesis_file_of_another_chain_with_the_same_id_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let (path, cache) = (genesis(&folder), folder.path().join("cache"));
+    let written = Genesis::from_json(&fs::read(&path).unwrap()).unwrap();
+    let first = written.header(EMPTY_ROOT_HASH);
+    let expected = first.hash_slow().to_string();
+    let mut served = Served::embedded();
+    served.first = Some(first);
+    let mock = Mock::start(served);
+    let fetch = || ask("fetch", &mock, "1", &cache).arg("--genesis").arg(&path).assert();
+    fetch().code(0);
+    let account = json!({"0x0000000000000000000000000000000000000001": {"balance": "1"}});
+    change(&path, "/alloc", account);
+    let message = stderr(&fetch().code(2));
+    assert!(message.contains("genesis.json makes another block 0 than the node has"), "{message}");
+    assert!(message.contains(&expected), "{message}");
 }
 
 #[test]

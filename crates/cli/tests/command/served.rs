@@ -25,6 +25,8 @@ pub(crate) struct Served {
     pub(crate) lacks: Vec<&'static str>,
     /// Whether it gives the block with the next number instead of the one it is asked for by number.
     pub(crate) gives_another: bool,
+    /// Block 0, if it still has it.
+    pub(crate) first: Option<Header>,
     blocks: BTreeMap<u64, ServedBlock>,
 }
 
@@ -132,6 +134,9 @@ impl Served {
             self.blocks.get(&number)
         };
         let header = |number: u64| {
+            if number == 0 {
+                return self.first.as_ref();
+            }
             let own = self.blocks.get(&number).map(|served| &served.block.header);
             own.or_else(|| self.ancestors().find(|header| header.number == number))
         };
