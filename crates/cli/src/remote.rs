@@ -53,8 +53,17 @@ pub(crate) struct Fetched {
     pub(crate) is_witness: bool,
     /// Whether the node was asked for more than its header.
     pub(crate) is_new: bool,
+    /// Where it is in the cache.
+    kept: Option<PathBuf>,
     /// Something that whoever asked should know.
     pub(crate) note: Option<String>,
+}
+
+impl Fetched {
+    /// Drops it from the cache, because it is not what it must be, and returns what to say about that.
+    pub(crate) fn forget(&self) -> Option<String> {
+        self.kept.as_deref().map(cache::forget)
+    }
 }
 
 /// Why there is no block.
@@ -204,33 +213,33 @@ impl<R: JsonRpc> Source<R> {
     fn fetch_once(&self, number: u64) -> anyhow::Result<Fetched> {
         let head = self.node.head(number)?;
         let (cached, note) = match self.cache.load(&head, &self.node.rules_for(&head)) {
-            Cached::Sound(capture, bytes) => (Some((*capture, bytes)), None),
+            Cached::Sound(capture, bytes, path) => (Some((*capture, bytes, path)), None),
             Cached::Absent => (None, None),
             Cached::Damaged(reason) => (None, Some(reason)),
         };
         let proves = |capture: &Capture| matches!(capture.state, CapturedState::Witness(_));
-        let keeps_witness = cached.as_ref().is_some_and(|(capture, _)| proves(capture));
-        let cached = cached.filter(|(capture, _)| match self.state_from {
+        let keeps_witness = cached.as_ref().is_some_and(|(capture, ..)| proves(capture));
+        let cached = cached.filter(|(capture, ..)| match self.state_from {
             StateFrom::Any => true,
             StateFrom::Witness => proves(capture),
             StateFrom::Traces => !proves(capture),
         });
         let is_new = cached.is_none();
-        let (capture, bytes) = match cached {
-            Some(cached) => cached,
+        let (capture, bytes, mut kept) = match cached {
+            Some((capture, bytes, path)) => (capture, bytes, Some(path)),
             None => {
                 let capture = self.node.capture(&head)?;
                 let bytes = capture.encode()?;
-                (capture, bytes)
+                (capture, bytes, None)
             }
         };
         let is_witness = proves(&capture);
         let input = self.input(&head, capture)?;
         // What proves more stays.
         if is_new && (is_witness || !keeps_witness) {
-            self.cache.store(&head, &bytes)?;
+            kept = self.cache.store(&head, &bytes)?;
         }
-        Ok(Fetched { number, hash: head.hash, input, bytes, is_witness, is_new, note })
+        Ok(Fetched { number, hash: head.hash, input, bytes, is_witness, is_new, kept, note })
     }
 
     fn input(&self, head: &BlockHead, capture: Capture) -> anyhow::Result<BlockInput> {

@@ -143,10 +143,15 @@ impl<'a> Session<'a> {
         for block in blocks {
             match block {
                 Ok(block) => {
-                    if let Some(note) = block.note {
+                    if let Some(note) = &block.note {
                         self.print(Styled(FAINT, note))?;
                     }
                     self.block(&block.input)?;
+                    if self.suspects_capture()
+                        && let Some(note) = block.forget()
+                    {
+                        self.print(Styled(FAINT, note))?;
+                    }
                 }
                 Err(NotFetched { number, error, is_final }) => {
                     let error = format!("block {number}: {error:#}");
@@ -162,6 +167,13 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the last block has failed in a way that may be due to what is known of the state before it. That both
+    /// ways differ is our own fault, and that there is no access list is known without executing anything.
+    fn suspects_capture(&self) -> bool {
+        let failed = |row: &BlockRow| !row.verified && row.identical != Some(false);
+        !self.args.conditions.with_access_list && self.rows.last().is_some_and(failed)
     }
 
     /// Executes and verifies a block that stands alone.

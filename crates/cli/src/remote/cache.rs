@@ -2,7 +2,7 @@
 //!
 //! A file appears whole or not at all, so that an interrupted run goes on where it was. It is a capture, whose
 //! checksum notices damage; then the block is fetched again. So it is if the capture was made under other rules than
-//! those asked for now, as with a genesis file that has been corrected since.
+//! those asked for now, as with a genesis file that has been corrected since; and if a replay of it fails.
 
 use std::{
     env, fs, io,
@@ -26,7 +26,7 @@ pub(crate) struct Cache {
 
 /// What the cache has of a block.
 pub(crate) enum Cached {
-    Sound(Box<Capture>, Vec<u8>),
+    Sound(Box<Capture>, Vec<u8>, PathBuf),
     Absent,
     /// A file that is not what it must be, and why.
     Damaged(String),
@@ -65,17 +65,27 @@ impl Cache {
             Err(error) => return Cached::Damaged(fetched_again(&path, &error)),
         };
         match decode(head, rules, &bytes) {
-            Ok(capture) => Cached::Sound(Box::new(capture), bytes),
+            Ok(capture) => Cached::Sound(Box::new(capture), bytes, path),
             Err(error) => Cached::Damaged(fetched_again(&path, &*error)),
         }
     }
 
-    /// Keeps a block.
-    pub(crate) fn store(&self, head: &BlockHead, bytes: &[u8]) -> anyhow::Result<()> {
-        let Some(path) = self.path(head) else { return Ok(()) };
+    /// Keeps a block, and returns where.
+    pub(crate) fn store(&self, head: &BlockHead, bytes: &[u8]) -> anyhow::Result<Option<PathBuf>> {
+        let Some(path) = self.path(head) else { return Ok(None) };
         write_whole(&path, bytes).with_context(|| {
             format!("cannot write {} to the cache (--no-cache does without)", path.display())
-        })
+        })?;
+        Ok(Some(path))
+    }
+}
+
+/// Drops the capture at `path`, which did not stand the test, and returns what to say about that. A snapshot proves
+/// nothing until it is executed: with a wrong one of the right block every replay would fail from now on.
+pub(crate) fn forget(path: &Path) -> String {
+    match fs::remove_file(path) {
+        Ok(()) => format!("{} is dropped from the cache, to be fetched again", path.display()),
+        Err(error) => format!("{} should be deleted from the cache: {error}", path.display()),
     }
 }
 

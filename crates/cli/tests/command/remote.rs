@@ -339,6 +339,24 @@ fn a_genesis_file_of_another_chain_with_the_same_id_is_refused() {
 }
 
 #[test]
+fn a_cached_snapshot_that_fails_is_fetched_again() {
+    let served = || Served::sample(&Sample::of_mainnet()).without(&DEBUG);
+    let (wrong, right) = (Mock::start(served().without_balances()), Mock::start(served()));
+    let cache = TempDir::new().unwrap();
+    ask("fetch", &wrong, NUMBER, cache.path()).assert().code(0);
+    let said = stdout(&ask("replay", &right, NUMBER, cache.path()).assert().code(1));
+    assert!(said.contains("is dropped from the cache, to be fetched again"), "{said}");
+    assert_eq!(right.calls("debug_traceBlockByHash"), 0);
+    ask("replay", &right, NUMBER, cache.path()).assert().code(0);
+    // What stands the test stays.
+    ask("replay", &wrong, NUMBER, cache.path()).assert().code(0);
+    // As it comes, a wrong one is not kept either.
+    let cache = TempDir::new().unwrap();
+    ask("replay", &wrong, NUMBER, cache.path()).assert().code(1);
+    ask("replay", &right, NUMBER, cache.path()).assert().code(0);
+}
+
+#[test]
 fn a_cached_block_of_other_rules_is_fetched_again() {
     let folder = TempDir::new().unwrap();
     let (genesis, cache) = (genesis(&folder), folder.path().join("cache"));

@@ -123,6 +123,18 @@ impl Served {
         self
     }
 
+    /// The same with traces that show nobody's balance.
+    pub(crate) fn without_balances(mut self) -> Self {
+        for served in self.blocks.values_mut() {
+            for trace in served.traces.as_array_mut().unwrap() {
+                for account in trace["result"].as_object_mut().unwrap().values_mut() {
+                    account.as_object_mut().unwrap().remove("balance");
+                }
+            }
+        }
+        self
+    }
+
     fn add(&mut self, block: ServedBlock) {
         self.blocks.insert(block.block.header.number, block);
     }
