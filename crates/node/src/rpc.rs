@@ -36,6 +36,7 @@ mod state;
 mod subscriptions;
 mod traces;
 mod transactions;
+mod unsent;
 mod witness;
 
 use std::sync::Arc;

@@ -6,7 +6,8 @@
 //!
 //! On a WebSocket a client may ask again before it is answered. A few of its calls are worked on at
 //! once, so that however many it makes there is room for those of others. When it has made too many,
-//! or does not read what it is sent, nothing more is read from it.
+//! or does not read what it is sent, nothing more is read from it. What it asked by then is worked on
+//! when it reads again: see [`unsent`](super::unsent).
 
 use std::{
     io,
@@ -23,9 +24,11 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
+
+use super::unsent::{ServerUnsent, Unsent, frame_bytes};
 
 /// How long nothing may happen on a connection.
 const IDLE: Duration = Duration::from_secs(60);
@@ -52,8 +55,14 @@ struct Shared {
     calls: AtomicUsize,
     /// Those that may be worked on.
     turns: Arc<Semaphore>,
+    /// The batch that may be worked on.
+    batches: Arc<Semaphore>,
     /// The subscription that catches up with the chain.
     catching_up: Arc<Semaphore>,
+    /// What was answered and is not sent.
+    unsent: Unsent,
+    /// Tells those who wait that something was sent.
+    was_sent: Notify,
     is_ws: AtomicBool,
     /// Whether the client does not read what it is sent.
     is_unread: AtomicBool,
@@ -68,18 +77,28 @@ pub(super) struct ActiveCall {
     _turn: Option<OwnedSemaphorePermit>,
 }
 
+/// An answer while it is made. Its bytes count from the start.
+#[derive(Debug)]
+pub(super) struct Answer {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
 /// A request while it is answered.
 #[derive(Debug)]
 pub(super) struct ActiveRequest(Arc<Shared>);
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(server: ServerUnsent) -> Self {
         let shared = Shared {
             requests: AtomicUsize::new(0),
             last: Mutex::new(Instant::now()),
             calls: AtomicUsize::new(0),
             turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            batches: Arc::new(Semaphore::new(1)),
             catching_up: Arc::new(Semaphore::new(1)),
+            unsent: Unsent::new(server),
+            was_sent: Notify::new(),
             is_ws: AtomicBool::new(false),
             is_unread: AtomicBool::new(false),
             reader: Mutex::new(None),
@@ -97,13 +116,41 @@ impl Activity {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         let mut call = ActiveCall { shared: Arc::clone(&self.shared), _turn: None };
         call._turn = Arc::clone(&self.shared.turns).acquire_owned().await.ok();
+        self.shared.reads().await;
         call
+    }
+
+    /// As [`call`](Self::call), of a call within a batch. What that has come to so far is not yet to be
+    /// sent, so there is no waiting for it.
+    pub(super) async fn call_of_batch(&self) -> ActiveCall {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let mut call = ActiveCall { shared: Arc::clone(&self.shared), _turn: None };
+        call._turn = Arc::clone(&self.shared.turns).acquire_owned().await.ok();
+        call
+    }
+
+    /// Waits for the turn of a batch. It ends when what is returned is dropped.
+    pub(super) async fn batch(&self) -> ActiveCall {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        let mut batch = ActiveCall { shared: Arc::clone(&self.shared), _turn: None };
+        batch._turn = Arc::clone(&self.shared.batches).acquire_owned().await.ok();
+        self.shared.reads().await;
+        batch
+    }
+
+    /// An answer begins, with nothing in it.
+    pub(super) fn answer(&self) -> Answer {
+        Answer { shared: Arc::clone(&self.shared), bytes: 0 }
     }
 
     /// A request begins. It ends when what is returned is dropped.
     pub(super) fn request(&self) -> ActiveRequest {
         // Relaxed: the number is only looked at, nothing is read because of it.
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        if !self.shared.is_ws.load(Ordering::Relaxed) {
+            // Over HTTP one asks when the last answer was sent, whatever became of it.
+            self.shared.unsent.remove(usize::MAX);
+        }
         ActiveRequest(Arc::clone(&self.shared))
     }
 
@@ -139,6 +186,20 @@ impl Shared {
                 || self.calls.load(Ordering::Relaxed) >= MOST_CALLS)
     }
 
+    /// Waits until there is room for another answer. What is sent over HTTP is sent one after the other.
+    async fn reads(&self) {
+        loop {
+            // Before the look: what is sent after it is not missed.
+            let was_sent = self.was_sent.notified();
+            let is_unread = self.is_unread.load(Ordering::Relaxed);
+            let has_room = !is_unread && self.unsent.has_room();
+            if has_room || !self.is_ws.load(Ordering::Relaxed) {
+                return;
+            }
+            was_sent.await;
+        }
+    }
+
     /// Whether the reader has to wait. It is woken when it need not any more.
     ///
     /// What it waits for may end between the look and the leaving of the waker, so it looks again. The
@@ -165,6 +226,29 @@ impl Drop for ActiveCall {
     fn drop(&mut self) {
         if self.shared.calls.fetch_sub(1, Ordering::Relaxed) == MOST_CALLS {
             self.shared.wake_reader();
+        }
+    }
+}
+
+impl Answer {
+    /// `bytes` more are in it.
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.shared.unsent.add(bytes);
+    }
+
+    /// It is complete, a text of `bytes`, and counts until it is sent.
+    pub(super) fn complete(mut self, bytes: usize) {
+        let part = std::mem::take(&mut self.bytes);
+        self.shared.unsent.add(frame_bytes(bytes));
+        self.shared.unsent.remove(part);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.shared.unsent.remove(self.bytes) {
+            self.shared.was_sent.notify_waiters();
         }
     }
 }
@@ -206,10 +290,14 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let shared = &this.activity.shared;
-        if sent.is_ready() {
+        if let Poll::Ready(result) = &sent {
             this.unread = None;
-            if shared.is_unread.swap(false, Ordering::Relaxed) {
+            let was_unread = shared.is_unread.swap(false, Ordering::Relaxed);
+            if was_unread {
                 shared.wake_reader();
+            }
+            if shared.unsent.remove(*result.as_ref().unwrap_or(&0)) || was_unread {
+                shared.was_sent.notify_waiters();
             }
             this.activity.note();
             return sent;
@@ -274,7 +362,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_ends_when_nothing_happens() {
-        let activity = Activity::new();
+        let activity = Activity::new(ServerUnsent::default());
         let Some(long_ago) = Instant::now().checked_sub(2 * IDLE) else { return };
         *activity.shared.last.lock() = long_ago;
         let request = activity.request();
@@ -292,7 +380,10 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
         let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-        (Stream { patience, ..Stream::new(tcp, Activity::new(), place) }, client)
+        (
+            Stream { patience, ..Stream::new(tcp, Activity::new(ServerUnsent::default()), place) },
+            client,
+        )
     }
 
     #[tokio::test]
@@ -305,6 +396,35 @@ mod tests {
             }
         };
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_gets_no_turn() {
+        let (mut stream, mut client) = connected(IDLE).await;
+        let activity = stream.activity.clone();
+        activity.upgrade();
+        let soon = Duration::from_millis(20);
+        let bytes = vec![0; 20 << 20];
+        let mut given_up = activity.answer();
+        given_up.add(bytes.len());
+        drop(given_up);
+        drop(tokio::time::timeout(soon, activity.call()).await.unwrap());
+        activity.answer().complete(bytes.len());
+        assert!(tokio::time::timeout(soon, activity.call()).await.is_err());
+        assert!(tokio::time::timeout(soon, activity.batch()).await.is_err());
+        let reads =
+            tokio::spawn(async move { tokio::io::copy(&mut client, &mut tokio::io::sink()).await });
+        let (sent, _turn) = tokio::join!(
+            async {
+                stream.write_all(&bytes).await?;
+                stream.write_all(&[0; 10]).await
+            },
+            activity.call()
+        );
+        sent.unwrap();
+        assert!(tokio::time::timeout(soon, activity.batch()).await.is_ok());
+        drop(stream);
+        reads.await.unwrap().unwrap();
     }
 
     #[tokio::test]

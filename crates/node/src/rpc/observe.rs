@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, Notification, RpcServiceT},
-    server::{BatchResponseBuilder, MethodResponse, Methods},
+    server::{BatchResponseBuilder, Extensions, MethodResponse, Methods},
     types::Request,
 };
 use tower::Layer;
@@ -45,6 +45,44 @@ fn without_null(mut request: Request<'_>) -> Request<'_> {
     request
 }
 
+impl<S> Observed<S>
+where
+    S: RpcServiceT<MethodResponse = MethodResponse> + Clone + Send + Sync + 'static,
+{
+    /// The answer to a call whose turn it is.
+    fn answer<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.service.clone();
+        let known = self.observe.methods.method_with_name(request.method_name());
+        let name = known.map_or(UNKNOWN, |(name, _)| name);
+        async move {
+            let begun = Instant::now();
+            let running = metrics::Running::call();
+            let response = service.call(without_null(request)).await;
+            drop(running);
+            metrics::called(name, response.as_error_code(), begun.elapsed());
+            tracing::debug!(
+                method = name,
+                code = response.as_error_code(),
+                microseconds = begun.elapsed().as_micros(),
+                "call"
+            );
+            response
+        }
+    }
+}
+
+/// The connection over which `extensions` came.
+fn connection(extensions: &Extensions) -> Option<Activity> {
+    extensions.get().cloned()
+}
+
+/// Counts a complete answer until it is sent. Subscriptions send theirs themselves.
+fn count(connection: Option<&Activity>, response: &MethodResponse) {
+    if let Some(connection) = connection.filter(|_| response.is_method_call()) {
+        connection.answer().complete(response.as_json().get().len());
+    }
+}
+
 impl<S> RpcServiceT for Observed<S>
 where
     S: RpcServiceT<
@@ -61,37 +99,32 @@ where
     type NotificationResponse = MethodResponse;
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let service = self.service.clone();
-        let known = self.observe.methods.method_with_name(request.method_name());
-        let name = known.map_or(UNKNOWN, |(name, _)| name);
-        let connection = request.extensions().get::<Activity>().cloned();
+        let service = self.clone();
         async move {
+            let connection = connection(request.extensions());
             let _turn = match &connection {
                 Some(connection) => Some(connection.call().await),
                 None => None,
             };
-            let begun = Instant::now();
-            let running = metrics::Running::call();
-            let response = service.call(without_null(request)).await;
-            drop(running);
-            metrics::called(name, response.as_error_code(), begun.elapsed());
-            tracing::debug!(
-                method = name,
-                code = response.as_error_code(),
-                microseconds = begun.elapsed().as_micros(),
-                "call"
-            );
+            let response = service.answer(request).await;
+            count(connection.as_ref(), &response);
             response
         }
     }
 
     /// One call after the other. When the time of the batch is over the rest is answered with errors, so
     /// that what was done is not lost.
-    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+    fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.clone();
-        let deadline = Deadline::after(self.observe.limits.batch_time());
+        let connection = connection(batch.extensions());
         let most = self.observe.limits.response_bytes() as usize;
         async move {
+            let _turn = match &connection {
+                Some(connection) => Some(connection.batch().await),
+                None => None,
+            };
+            let deadline = Deadline::after(service.observe.limits.batch_time());
+            let mut answer = connection.as_ref().map(Activity::answer);
             metrics::batched(batch.len());
             let mut responses = BatchResponseBuilder::new_with_limit(most);
             let mut has_notification = false;
@@ -101,8 +134,14 @@ where
                         Ok(()) => {
                             let id = request.id();
                             let due = deadline.at().into();
-                            let response =
-                                tokio::time::timeout_at(due, service.call(request)).await;
+                            let answered = async {
+                                let _turn = match &connection {
+                                    Some(connection) => Some(connection.call_of_batch().await),
+                                    None => None,
+                                };
+                                service.answer(request).await
+                            };
+                            let response = tokio::time::timeout_at(due, answered).await;
                             response
                                 .unwrap_or_else(|_| MethodResponse::error(id, deadline.passed()))
                         }
@@ -118,6 +157,9 @@ where
                         MethodResponse::error(id, error)
                     }
                 };
+                if let Some(answer) = &mut answer {
+                    answer.add(response.as_json().get().len());
+                }
                 if let Err(too_big) = responses.append(response) {
                     return too_big;
                 }
@@ -125,7 +167,11 @@ where
             if has_notification && responses.is_empty() {
                 return MethodResponse::notification();
             }
-            MethodResponse::from_batch(responses.finish())
+            let response = MethodResponse::from_batch(responses.finish());
+            if let Some(answer) = answer {
+                answer.complete(response.as_json().get().len());
+            }
+            response
         }
     }
 

@@ -34,6 +34,7 @@ use super::{
     gate::{Entrance, Gate, is_allowed},
     methods::{self, Transport},
     observe::Observe,
+    unsent::ServerUnsent,
 };
 use crate::config::{RpcConfig, RpcLimits};
 
@@ -191,6 +192,7 @@ struct Services {
     gate: Arc<Gate>,
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
+    unsent: ServerUnsent,
     time: Duration,
 }
 
@@ -226,6 +228,7 @@ impl Services {
             }),
             places: Arc::new(Semaphore::new(limits.max_connections as usize)),
             refusals: Arc::new(Semaphore::new(REFUSED_AT_ONCE)),
+            unsent: ServerUnsent::default(),
             // As much again for what the client takes to send the request.
             time: limits.batch_time() * 2,
         })
@@ -234,7 +237,8 @@ impl Services {
     /// These, for a listener of its own.
     fn apart(&self) -> Self {
         let places = Arc::new(Semaphore::new(self.places.available_permits()));
-        Self { places, refusals: Arc::new(Semaphore::new(REFUSED_AT_ONCE)), ..self.clone() }
+        let refusals = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
+        Self { places, refusals, unsent: ServerUnsent::default(), ..self.clone() }
     }
 
     fn only_http(&self) -> Self {
@@ -302,7 +306,7 @@ async fn connection(
 ) {
     // Without it an answer waits for the acknowledgement of what came before. It is slow, not wrong.
     let _ = tcp.set_nodelay(true);
-    let activity = Activity::new();
+    let activity = Activity::new(services.unsent);
     let entrance = Entrance {
         gate: services.gate,
         http: services.http.map(|offer| services.cors.layer(offer.service())),

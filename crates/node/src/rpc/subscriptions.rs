@@ -26,6 +26,7 @@ use super::{
     methods::Registry,
     pool::{Deadline, Weight},
     progress::{self, Follower, News, Portion},
+    unsent::ServerUnsent,
 };
 use crate::{
     event::{ChainEvent, EventBlock},
@@ -98,7 +99,8 @@ async fn subscribe(
         }
     };
     drop(params);
-    let connection = extensions.get::<Activity>().cloned().unwrap_or_else(Activity::new);
+    let connection = extensions.get::<Activity>().cloned();
+    let connection = connection.unwrap_or_else(|| Activity::new(ServerUnsent::default()));
     // Before the client knows of its subscription: it misses nothing from then on.
     let events = node.context.events.subscribe();
     let follower = match begin(&node).await {
@@ -117,7 +119,7 @@ async fn subscribe(
         Wanted::Logs(filter) => {
             Telling { sink, connection, node, follower, news: Logs(filter) }.tell(events).await
         }
-        Wanted::Syncing => match send(&sink, &false).await {
+        Wanted::Syncing => match send(&sink, &connection, &false).await {
             Ok(()) => closed(&sink).await,
             ended => ended,
         },
@@ -265,7 +267,7 @@ impl<N: NewsOf> Telling<N> {
 
     async fn send_all(&self, news: Vec<N::Item>) -> Result<(), Ended> {
         for news in news {
-            send(&self.sink, &news).await?;
+            send(&self.sink, &self.connection, &news).await?;
         }
         Ok(())
     }
@@ -276,8 +278,17 @@ async fn closed(sink: &SubscriptionSink) -> Result<(), Ended> {
     Err(Ended::Closed)
 }
 
-async fn send(sink: &SubscriptionSink, news: &impl Serialize) -> Result<(), Ended> {
+async fn send(
+    sink: &SubscriptionSink,
+    connection: &Activity,
+    news: &impl Serialize,
+) -> Result<(), Ended> {
     let json = serde_json::value::to_raw_value(news);
     let json = json.map_err(|error| Ended::Failed(RpcError::Serialize(error)))?;
-    sink.send(json).await.map_err(|_| Ended::Closed)
+    let (mut answer, bytes) = (connection.answer(), json.get().len());
+    answer.add(bytes);
+    sink.send(json).await.map_err(|_| Ended::Closed)?;
+    // Around it there is more that says whose it is, which is little.
+    answer.complete(bytes);
+    Ok(())
 }
