@@ -39,6 +39,9 @@ const CALLS_AT_ONCE: usize = 8;
 /// Calls of one connection, worked on or not, with which nothing more is read.
 const MOST_CALLS: usize = 64;
 
+/// How a client begins that speaks HTTP/2 without asking (RFC 9113, section 3.4), and nobody else.
+const HTTP2: &[u8] = b"PRI";
+
 /// What happens on a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Activity {
@@ -269,16 +272,31 @@ pub(super) struct Stream {
     patience: Duration,
     /// Runs while it does. A client that never reads would otherwise keep its place for ever.
     unread: Option<Pin<Box<Sleep>>>,
+    /// How much of [`HTTP2`] was received; `None` when something else was.
+    http2: Option<usize>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, activity: Activity, place: OwnedSemaphorePermit) -> Self {
-        Self { tcp, activity, patience: IDLE, unread: None, _place: place }
+        Self { tcp, activity, patience: IDLE, unread: None, http2: Some(0), _place: place }
     }
 
     fn tcp(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.get_mut().tcp)
+    }
+
+    /// Refuses HTTP/2, which the server would speak as well: there a connection that nobody reads from
+    /// seems to be alive, and many requests are made at once.
+    fn refuse_http2(&mut self, received: &[u8]) -> io::Result<()> {
+        for byte in received {
+            let Some(seen) = self.http2 else { break };
+            self.http2 = (HTTP2[seen] == *byte).then_some(seen + 1);
+            if self.http2 == Some(HTTP2.len()) {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+        }
+        Ok(())
     }
 
     /// Notes what came of an attempt to send. What was sent counts as activity. What was received does
@@ -318,7 +336,11 @@ impl AsyncRead for Stream {
         if self.activity.shared.must_wait(context) {
             return Poll::Pending;
         }
-        self.tcp().poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.tcp).poll_read(context, buffer);
+        this.refuse_http2(&buffer.filled()[before..])?;
+        read
     }
 }
 

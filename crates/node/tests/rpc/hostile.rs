@@ -132,6 +132,26 @@ fn time_ends() {
 }
 
 #[test]
+fn http2_is_not_spoken() {
+    let node = start(|_| {});
+    let mut stream = TcpStream::connect(node.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    for part in [b"P".as_slice(), b"RI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings] {
+        // It may be closed already.
+        let _ = stream.write_all(part);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut answer = Vec::new();
+    // Closed, either way; what must not come are the settings of a server.
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}"),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+    assert_answers(&node);
+}
+
+#[test]
 fn connections_have_places() {
     let node = start(|config| config.rpc.max_connections = 4);
     // Slow ones, who do not come to the end of their first line.
