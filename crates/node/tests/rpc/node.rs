@@ -89,6 +89,10 @@ pub(crate) fn fresh() -> Served {
             "gasLimit": "0x1c9c380", "difficulty": "0x0", "baseFeePerGas": "0x7",
             "alloc": {
                 "00000000000000000000000000000000000000a1": {"balance": "0xffffffffffffffff"},
+                "00000000000000000000000000000000000000b1": {
+                    "balance": "0x0",
+                    "code": "0x62061a805ff3"
+                },
                 "00000000000000000000000000000000000000c0": {
                     "balance": "0x0",
                     "code": "0x60015f5fa1600260015f5fa200"
