@@ -13,14 +13,21 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<u8> {
         cached || args.out.is_some(),
         "the blocks would go nowhere: say where with --out, or leave out --no-cache"
     );
-    let blocks = remote::fetch(&args.rpc, &args.blocks, &args.node)?;
+    let mut blocks = remote::fetch(&args.rpc, &args.blocks, &args.node)?;
+    let mut uncached = blocks.take_uncached();
+    if args.out.is_none()
+        && let Some(reason) = uncached
+    {
+        return Err(reason);
+    }
     let mut sink = args.out.as_deref().map(Sink::open).transpose()?;
     let printer = Printer::new(true);
     let titles = format!("{:>9}  {:>5}  {:<8}  {:>10}  from", "block", "txs", "state", "bytes");
     printer.line(Styled(STRONG, titles))?;
+    let mut is_said = false;
     let (count, mut fetched, mut kept, mut bytes) = (blocks.total(), 0_u64, 0_u64, 0);
     for block in blocks {
-        let block = match block {
+        let mut block = match block {
             Ok(block) => block,
             Err(failed) => {
                 complain(&failed.error);
@@ -30,6 +37,18 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<u8> {
                 continue;
             }
         };
+        match uncached.take().or_else(|| block.unkept.take()) {
+            // It went nowhere.
+            Some(reason) if args.out.is_none() => {
+                complain(&reason);
+                continue;
+            }
+            Some(reason) if !is_said => {
+                printer.line(Styled(FAINT, format_args!("not kept: {reason:#}")))?;
+                is_said = true;
+            }
+            _ => {}
+        }
         if let Some(note) = &block.note {
             printer.line(Styled(FAINT, note))?;
         }

@@ -55,6 +55,8 @@ pub(crate) struct Fetched {
     pub(crate) is_new: bool,
     /// Where it is in the cache.
     kept: Option<PathBuf>,
+    /// Why it could not be kept.
+    pub(crate) unkept: Option<anyhow::Error>,
     /// Something that whoever asked should know.
     pub(crate) note: Option<String>,
 }
@@ -81,6 +83,8 @@ pub(crate) struct Fetching {
     /// One for each thread; they take turns.
     lanes: Vec<Receiver<Result<Fetched, NotFetched>>>,
     stop: Arc<AtomicBool>,
+    /// Why there is no cache, though one is wanted.
+    uncached: Option<anyhow::Error>,
 }
 
 /// Begins to fetch the blocks in `range` from the node at `url`.
@@ -108,7 +112,10 @@ impl Fetching {
     ) -> anyhow::Result<Self> {
         let id = chain_id_of(&rpc)?;
         let (chain, genesis_hash) = chain(id, args)?;
-        let cache = Cache::open(args, id)?;
+        let (cache, uncached) = match Cache::open(args, id) {
+            Ok(cache) => (cache, None),
+            Err(error) => (Cache::none(), Some(error)),
+        };
         let state_from = args.state_from();
         let node = RemoteNode::new(rpc, chain, state_from);
         if let (Some(expected), Some(path)) = (genesis_hash, args.genesis()) {
@@ -133,7 +140,12 @@ impl Fetching {
                 .context("cannot start a thread")?;
             lanes.push(receiver);
         }
-        Ok(Self { numbers, lanes, stop })
+        Ok(Self { numbers, lanes, stop, uncached })
+    }
+
+    /// Takes the reason why nothing is kept, if something should be. Who wants the blocks themselves can go on.
+    pub(crate) fn take_uncached(&mut self) -> Option<anyhow::Error> {
+        self.uncached.take()
     }
 
     /// How many blocks there will be, if all goes well.
@@ -236,10 +248,15 @@ impl<R: JsonRpc> Source<R> {
         let is_witness = proves(&capture);
         let input = self.input(&head, capture)?;
         // What proves more stays.
+        let mut unkept = None;
         if is_new && (is_witness || !keeps_witness) {
-            kept = self.cache.store(&head, &bytes)?;
+            match self.cache.store(&head, &bytes) {
+                Ok(path) => kept = path,
+                Err(error) => unkept = Some(error),
+            }
         }
-        Ok(Fetched { number, hash: head.hash, input, bytes, is_witness, is_new, kept, note })
+        let hash = head.hash;
+        Ok(Fetched { number, hash, input, bytes, is_witness, is_new, kept, unkept, note })
     }
 
     fn input(&self, head: &BlockHead, capture: Capture) -> anyhow::Result<BlockInput> {

@@ -139,10 +139,19 @@ impl<'a> Session<'a> {
     }
 
     /// Replays blocks as they come from a node.
-    fn fetched(&mut self, blocks: Fetching) -> anyhow::Result<()> {
+    fn fetched(&mut self, mut blocks: Fetching) -> anyhow::Result<()> {
+        let mut uncached = blocks.take_uncached();
+        let mut is_said = false;
         for block in blocks {
             match block {
-                Ok(block) => {
+                Ok(mut block) => {
+                    // What befalls one block befalls the next, too, and once is enough.
+                    if let Some(reason) = uncached.take().or_else(|| block.unkept.take())
+                        && !is_said
+                    {
+                        self.print(Styled(FAINT, format_args!("not kept: {reason:#}")))?;
+                        is_said = true;
+                    }
                     if let Some(note) = &block.note {
                         self.print(Styled(FAINT, note))?;
                     }

@@ -33,22 +33,31 @@ pub(crate) enum Cached {
 }
 
 impl Cache {
-    /// The cache of one chain's blocks that the arguments ask for. Without a folder that could be the user's there
-    /// is none.
+    /// The cache of one chain's blocks that the arguments ask for, or none if they ask for none.
+    ///
+    /// # Errors
+    /// When there is no folder that could be the user's, or it cannot be made.
     pub(crate) fn open(args: &NodeArgs, chain_id: u64) -> anyhow::Result<Self> {
         let (named, wanted) = args.cache();
-        let root = named.map(Path::to_owned).or_else(users_folder).filter(|_| wanted);
-        let folder = root.map(|root| root.join(chain_id.to_string()));
-        if let Some(folder) = &folder {
-            fs::create_dir_all(folder).with_context(|| {
-                format!(
-                    "cannot make the folder {} for the cache: name another with --cache, or do without by --no-cache",
-                    folder.display()
-                )
-            })?;
-            remove_leftovers(folder);
+        if !wanted {
+            return Ok(Self::none());
         }
-        Ok(Self { folder })
+        let root = named.map(Path::to_owned).or_else(users_folder);
+        let root = root.context("there is no folder for caches: name one with --cache")?;
+        let folder = root.join(chain_id.to_string());
+        fs::create_dir_all(&folder).with_context(|| {
+            format!(
+                "cannot make the folder {} for the cache: name another with --cache, or do without by --no-cache",
+                folder.display()
+            )
+        })?;
+        remove_leftovers(&folder);
+        Ok(Self { folder: Some(folder) })
+    }
+
+    /// No cache at all.
+    pub(crate) const fn none() -> Self {
+        Self { folder: None }
     }
 
     fn path(&self, head: &BlockHead) -> Option<PathBuf> {

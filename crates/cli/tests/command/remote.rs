@@ -413,6 +413,34 @@ fn the_cache_is_where_caches_are() {
 }
 
 #[test]
+fn a_cache_that_cannot_be_written_stops_only_who_wants_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let mock = Mock::start(Served::sample(&Sample::of_mainnet()));
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    // A file where the folder would be, and a folder where a file would be.
+    let taken = folder.path().join("taken");
+    let hash = format!("{:x}", Sample::of_mainnet().block.hash);
+    fs::create_dir_all(taken.join(format!("warpline/blocks/1/{NUMBER}-{hash}.capture"))).unwrap();
+    let reasons = [(&file, "cannot make the folder"), (&taken, "to the cache (--no-cache does")];
+    for (cache, complaint) in reasons {
+        let said = stdout(&ask("replay", &mock, NUMBER, cache).assert().code(0));
+        assert!(said.contains("not kept: cannot ") && said.contains(complaint), "{said}");
+        let out = folder.path().join("it.capture");
+        let said = stdout(&ask("fetch", &mock, NUMBER, cache).arg("-o").arg(&out).assert().code(0));
+        assert!(said.contains("not kept: cannot ") && out.exists(), "{said}");
+        let message = stderr(&ask("fetch", &mock, NUMBER, cache).assert().code(2));
+        assert!(message.contains(complaint), "{message}");
+    }
+    let homeless = |command| {
+        let mut asked = ask(command, &mock, NUMBER, folder.path());
+        asked.env_remove("XDG_CACHE_HOME").env_remove("HOME").assert()
+    };
+    assert!(stdout(&homeless("replay").code(0)).contains("no folder for caches"));
+    assert!(stderr(&homeless("fetch").code(2)).contains("no folder for caches"));
+}
+
+#[test]
 fn an_interrupted_run_goes_on_where_it_was() {
     static TRACED: AtomicUsize = AtomicUsize::new(0);
     let folder = TempDir::new().unwrap();
