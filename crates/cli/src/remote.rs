@@ -121,7 +121,8 @@ impl Fetching {
         if let (Some(expected), Some(path)) = (genesis_hash, args.genesis()) {
             check_genesis(&node, expected, path)?;
         }
-        let numbers = range.resolve(|| node.latest())?;
+        let newest = node.latest().context("cannot ask for the newest block")?;
+        let numbers = range.resolve(newest)?;
         let stop = Arc::new(AtomicBool::new(false));
         let source = Arc::new(Source { node, cache, state_from, shown });
         let count = numbers.end() - numbers.start();

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, str::FromStr};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 /// From one block to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,18 +60,12 @@ impl BlockRange {
         first < last || (self.inclusive && first == last)
     }
 
-    /// The numbers, where `latest` says which block is the newest.
+    /// The numbers on a chain whose newest block is `newest`.
     ///
     /// # Errors
-    /// When there are none, or `latest` cannot say.
-    pub(crate) fn resolve<E: std::error::Error + Send + Sync + 'static>(
-        &self,
-        latest: impl Fn() -> Result<u64, E>,
-    ) -> anyhow::Result<RangeInclusive<u64>> {
-        let newest = match (self.first, self.last) {
-            (Bound::Number(_), Bound::Number(_)) => 0,
-            _ => latest().context("cannot ask for the newest block")?,
-        };
+    /// When there are none, or the chain does not have them yet: each would be asked for in vain, and there may be
+    /// any number of them.
+    pub(crate) fn resolve(&self, newest: u64) -> anyhow::Result<RangeInclusive<u64>> {
         let number = |bound| match bound {
             Bound::Number(number) => number,
             Bound::Latest => newest,
@@ -82,19 +76,22 @@ impl BlockRange {
             "there is no block in {}: the newest is {newest}",
             self.text
         );
-        Ok(first..=if self.inclusive { last } else { last - 1 })
+        let last = if self.inclusive { last } else { last - 1 };
+        ensure!(
+            last <= newest,
+            "the node has no block {last} yet: the newest is {newest}, to which {first}..=latest would lead",
+        );
+        Ok(first..=last)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
 
     fn numbers(text: &str) -> Result<RangeInclusive<u64>, String> {
         let range: BlockRange = text.parse()?;
-        range.resolve(|| Ok::<_, Infallible>(20)).map_err(|error| error.to_string())
+        range.resolve(20).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -103,11 +100,11 @@ mod tests {
             ("7", 7..=7),
             ("7..=9", 7..=9),
             ("7..9", 7..=8),
-            ("19_000_000..=19_000_001", 19_000_000..=19_000_001),
+            ("1_9..=2_0", 19..=20),
+            ("19..21", 19..=20),
             ("latest", 20..=20),
             ("18..=latest", 18..=20),
             ("18..latest", 18..=19),
-            ("latest..=21", 20..=21),
         ];
         for (text, expected) in table {
             assert_eq!(numbers(text), Ok(expected), "{text}");
@@ -123,6 +120,8 @@ mod tests {
             ("-1", "\"-1\" is neither"),
             ("9..=7", "no block in 9..=7"),
             ("9..9", "no block in 9..9"),
+            ("19..=21", "no block 21 yet: the newest is 20, to which 19..=latest"),
+            ("0..=18446744073709551615", "no block 18446744073709551615 yet"),
             ("21..=latest", "no block in 21..=latest: the newest is 20"),
             ("18446744073709551616", "is neither"),
         ];

@@ -280,7 +280,7 @@ fn a_node_without_states_is_told_what_it_takes() {
     let message = stderr(&ask("fetch", &mock, NUMBER, cache.path()).assert().code(2));
     assert!(message.contains("--http.api eth,debug"), "{message}");
     let message = stderr(&ask("fetch", &mock, "15600002", cache.path()).assert().code(2));
-    assert!(message.contains("the node has no block 15600002"), "{message}");
+    assert!(message.contains("the node has no block 15600002 yet"), "{message}");
     let message = stderr(&ask("fetch", &mock, "0", cache.path()).assert().code(2));
     assert!(message.contains("no block 0") || message.contains("begin with block 1"), "{message}");
 }
@@ -479,6 +479,20 @@ fn an_interrupted_run_goes_on_where_it_was() {
     let report = json(&warpline().args(["replay", "--json", "-"]).arg(&out).assert().code(0));
     assert_eq!(report["summary"]["verified"], 6, "{report:#}");
     assert_eq!(report["blocks"][0]["fork"], "Osaka");
+}
+
+#[test]
+fn a_range_beyond_the_newest_block_is_refused_at_once() {
+    let mock = Mock::start(Served::sample(&Sample::of_mainnet()));
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("it.capture");
+    let mut command = ask("fetch", &mock, "15600001..=99999999999", folder.path());
+    let message = stderr(&command.arg("-o").arg(&out).assert().code(2));
+    let expected = "the node has no block 99999999999 yet: the newest is 15600001";
+    assert!(message.contains(expected), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert_eq!(mock.calls("eth_getBlockByNumber"), 0);
+    assert!(!out.exists());
 }
 
 #[test]
