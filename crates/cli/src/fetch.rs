@@ -67,15 +67,23 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<u8> {
             block.bytes.len(),
         ))?;
     }
-    if let Some(sink) = sink {
-        sink.finish()?;
-    }
-    let missing = count - fetched - kept;
+    let came = fetched + kept;
+    let missing = count - came;
+    let partial = match sink {
+        // Where nothing has come nothing is left.
+        Some(sink) if missing > 0 && came > 0 => sink.finish_partial()?,
+        Some(sink) if missing == 0 => sink.finish().map(|()| None)?,
+        _ => None,
+    };
     printer.line(format_args!(
         "\n{fetched} blocks fetched, {kept} from the cache, {bytes} bytes in all"
     ))?;
     if missing > 0 {
         printer.line(Styled(BAD, format_args!("{missing} blocks are missing")))?;
+        if let Some(path) = partial {
+            let path = path.display();
+            printer.line(Styled(BAD, format_args!("those that came are in {path}")))?;
+        }
         return Ok(UNUSABLE);
     }
     Ok(SUCCESS)

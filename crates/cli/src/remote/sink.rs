@@ -1,4 +1,5 @@
-//! Where captures are written: a folder with one file for each block, or one file for all. Files appear whole.
+//! Where captures are written: a folder with one file for each block, or one file for all. Files appear whole; one
+//! in which blocks are missing is called `.partial`.
 
 use std::{
     collections::BTreeMap,
@@ -60,6 +61,16 @@ impl Sink {
             Self::Folder { .. } => Ok(()),
             Self::File(file) => file.finish().context("cannot write the captures"),
         }
+    }
+
+    /// Makes a file appear that lacks some of the blocks, under a name that says so, and returns that. Under its own
+    /// name it could be taken for all of them, and would replace one that is whole.
+    pub(crate) fn finish_partial(self) -> anyhow::Result<Option<PathBuf>> {
+        let Self::File(mut file) = self else { return Ok(None) };
+        file.target.as_mut_os_string().push(".partial");
+        let target = file.target.clone();
+        file.finish().context("cannot write the captures")?;
+        Ok(Some(target))
     }
 }
 

@@ -496,6 +496,47 @@ fn a_range_beyond_the_newest_block_is_refused_at_once() {
 }
 
 #[test]
+fn a_file_that_lacks_blocks_does_not_get_its_name() {
+    let folder = TempDir::new().unwrap();
+    let genesis = genesis(&folder);
+    let out = folder.path().join("out").join("it.capture");
+    fs::create_dir(out.parent().unwrap()).unwrap();
+    fs::write(&out, "what was there").unwrap();
+    // From the third block on, or from the first, this node wants to know who asks.
+    let fetch = |able: usize| {
+        let mut count = 0;
+        let mock = Mock::faulty(Served::embedded(), move |methods| {
+            count += usize::from(methods.iter().any(|method| method == "debug_traceBlockByHash"));
+            if count > able { Fault::Status(401) } else { Fault::None }
+        });
+        let mut command = ask("fetch", &mock, "1..=6", folder.path());
+        command.args(["--no-cache", "--fetch-ahead", "1", "-o"]).arg(&out);
+        stdout(&command.arg("--genesis").arg(&genesis).assert().code(2))
+    };
+    let names = || {
+        let entries = fs::read_dir(out.parent().unwrap()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let said = fetch(0);
+    assert!(said.contains("6 blocks are missing"), "{said}");
+    assert_eq!(names(), ["it.capture"]);
+    let said = fetch(2);
+    assert!(said.contains("4 blocks are missing"), "{said}");
+    assert!(said.contains("those that came are in ") && said.contains("it.capture.partial"));
+    assert_eq!(names(), ["it.capture", "it.capture.partial"]);
+    assert_eq!(fs::read(&out).unwrap(), b"what was there");
+    let report = json(
+        &warpline()
+            .args(["replay", "--json", "-"])
+            .arg(out.with_extension("capture.partial"))
+            .assert(),
+    );
+    assert_eq!(report["summary"]["verified"], 2, "{report:#}");
+}
+
+#[test]
 fn arguments_that_go_nowhere_together_are_refused() {
     let table: [(&[&str], &str); 6] = [
         (&["replay", "--rpc", "http://127.0.0.1:1"], "--blocks"),
