@@ -5,6 +5,7 @@ use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 use tracing::{error, info, warn};
+use warpline_engine::{Engine, EngineConfig, Ethereum, PoolError};
 use warpline_replay::{ChainFile, ChainFileError};
 use warpline_storage::StorageError;
 
@@ -25,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How often the sizes of tables are looked at.
 const TABLES_EVERY: Duration = Duration::from_secs(60);
+
+/// Analysed code that is kept for calls, in bytes.
+const CALLED_CODE: usize = 64 << 20;
 
 /// What a node does.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +71,9 @@ pub enum ServiceError {
         /// Why.
         source: io::Error,
     },
+    /// The threads that execute for clients cannot be started.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// What is counted cannot be collected.
     #[error(transparent)]
     Collect(#[from] BuildError),
@@ -99,7 +106,7 @@ pub async fn run(
         database: database.clone(),
         chain: Arc::clone(chain.spec()),
         genesis_hash,
-        engine: chain.engine().clone(),
+        engine: engine_for_clients(&chain)?,
         events,
         finality: Finality::Head,
         client_version: config.client_version,
@@ -171,6 +178,14 @@ pub async fn run(
         Err(_) => warn!("stopped without waiting for the end of an import"),
     }
     Ok(())
+}
+
+/// What executes calls and traces. It has workers of its own: otherwise blocks would have to wait for
+/// those of clients.
+fn engine_for_clients(chain: &Chain) -> Result<Engine, PoolError> {
+    let mut config = EngineConfig::with_threads(chain.engine().threads());
+    config.code_cache_bytes = CALLED_CODE;
+    Engine::new(Ethereum::new(Arc::clone(chain.spec())), config)
 }
 
 /// Imports files one after the other as long as `goes_on`. What cannot be imported is said, and the
