@@ -240,7 +240,7 @@ fn large_answers_that_nobody_reads_are_not_made() {
         unread.send(&call);
     }
     let mut batches = node.ws();
-    let batch = format!("[{}]", vec![call.as_str(); 4].join(","));
+    let batch = format!("[{}]", [call.as_str(); 4].join(","));
     for _ in 0..150 {
         batches.send(&batch);
     }
