@@ -49,15 +49,15 @@ const CHAIN: &str = r#"{"config": {"chainId": 1337, "homesteadBlock": 0, "eip150
     "terminalTotalDifficulty": 0, "shanghaiTime": 0}, "gasLimit": "0x5f5e100"}"#;
 
 fn main() -> Result<(), Failure> {
-    if env::args().any(|argument| argument == "--test") {
-        return Ok(());
-    }
+    // Without `--bench`, which `cargo bench` passes, this is a test.
+    let is_bench = env::args().any(|argument| argument == "--bench");
+    let usual = |bench, test| if is_bench { bench } else { test };
     let option = |name: &str, usual: u64| -> Result<u64, Failure> {
         let mut arguments = env::args().skip_while(|argument| argument != name);
         Ok(arguments.nth(1).map(|value| value.parse()).transpose()?.unwrap_or(usual))
     };
-    let accounts = option("--accounts", 1_000_000)?;
-    let blocks = option("--blocks", 20)?;
+    let accounts = option("--accounts", usual(1_000_000, 2_000))?;
+    let blocks = option("--blocks", usual(20, 2))?;
     let cache_bytes = usize::try_from(option("--cache", 1024)?)? << 20;
     let durable_every = option("--durable-every", 1)?;
     let metrics = warpline_node::metrics::collect()?;
