@@ -270,12 +270,17 @@ fn is_overload(answer: &RpcAnswer) -> bool {
     answer.as_ref().is_err_and(|fault| matches!(fault.code, LIMIT_EXCEEDED | 429))
 }
 
-/// Scheme, host and port of a URL.
+/// Host and port of a URL, and the scheme if there is one.
 fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}")
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = match authority.rsplit_once('@') {
+        // A password may have a slash in it, and then this is neither the host nor that the path.
+        _ if path.contains('@') => "…",
+        Some((_, host)) => host,
+        None => authority,
+    };
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 #[cfg(test)]
@@ -329,10 +334,26 @@ mod tests {
             ("http://host", "http://host"),
             ("http://host:8545/v3/key?x=y", "http://host:8545"),
             ("http://user:word@host/", "http://host"),
+            ("http://user:wo/rd@host/key", "http://…"),
+            ("http://host/key@part", "http://…"),
+            ("http://user:w@rd@host:1?key", "http://host:1"),
             ("host", "host"),
+            ("host/key", "host"),
+            ("user:word@host/key", "host"),
         ];
         for (url, expected) in table {
             assert_eq!(shown(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_not_repeated() {
+        for url in ["http://", "http:///secret", "http://user:secret@/secret", "http://a b/secret"]
+        {
+            let http = Http::open(url, LIMITS).expect("plain HTTP");
+            let request = RpcRequest { method: "eth_chainId", params: json!([]) };
+            let error = http.send(&[request]).expect_err("nobody to ask").to_string();
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 
