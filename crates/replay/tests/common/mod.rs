@@ -13,6 +13,7 @@ use std::{
     env,
     io::Read,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use flate2::read::GzDecoder;
@@ -44,7 +45,11 @@ pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     pub(crate) fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("warpline-replay-{}-{name}", std::process::id()));
+        // Tests of one process run at once, and each removes its own.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("warpline-replay-{}-{count}-{name}", std::process::id());
+        let path = env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
