@@ -59,8 +59,6 @@ pub struct SimulatedBlock {
     pub calls: Vec<SimulatedCall>,
     /// The receipts of these.
     pub receipts: Vec<Receipt>,
-    /// The state after the block against that of the block that exists, overrides included.
-    pub state: StateDiff,
 }
 
 /// What a call in a block came to.
@@ -76,7 +74,8 @@ pub struct SimulatedCall {
 
 impl Engine<Ethereum> {
     /// Simulates the blocks that `payload` describes on top of the block of `base`, whose state
-    /// `source` reads. `root` says what the state root is after all that changed since.
+    /// `source` reads. `root` says what the state root is after all that changed since, overrides
+    /// included; it is asked once for each block, in order.
     ///
     /// Blocks between those that are numbered are empty, and among the results.
     ///

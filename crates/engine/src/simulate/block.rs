@@ -93,9 +93,8 @@ impl<'d> Simulation<'d> {
         let (db, _) = evm.into_parts();
         let receipts = &outcomes.receipts;
         let (requests, mut db) = around(vm, db, &env, |evm| vm.post_block(evm, &block, receipts))?;
-        let state = db.overlay().diff();
         let header = &mut block.header;
-        header.state_root = root(&state).map_err(SimulateError::Root)?;
+        header.state_root = root(&db.overlay().diff()).map_err(SimulateError::Root)?;
         header.gas_used = outcomes.gas_used;
         header.transactions_root = calculate_transaction_root(&block.transactions);
         header.receipts_root = calculate_receipt_root(receipts);
@@ -110,7 +109,7 @@ impl<'d> Simulation<'d> {
         db.override_hashes([(block.header.number, block.hash)]);
         self.db = Some(db);
         let Outcomes { calls, receipts, .. } = outcomes;
-        Ok(SimulatedBlock { block, calls, receipts, state })
+        Ok(SimulatedBlock { block, calls, receipts })
     }
 
     /// The header with what follows from the parent.

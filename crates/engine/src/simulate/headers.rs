@@ -48,7 +48,7 @@ pub(super) fn plan<'p>(
             return Err(SimulateRefusal::TooManyBlocks);
         }
         while previous.number + 1 < number {
-            let header = header(spec, &previous, &BlockOverrides::default());
+            let header = header(spec, &previous, &BlockOverrides::default())?;
             previous.clone_from(&header);
             plans.push(Plan {
                 header,
@@ -57,10 +57,7 @@ pub(super) fn plan<'p>(
                 calls: &[],
             });
         }
-        if let Some(timestamp) = overrides.time.filter(|time| *time <= previous.timestamp) {
-            return Err(SimulateRefusal::Timestamp { timestamp, previous: previous.timestamp });
-        }
-        let header = header(spec, &previous, &overrides);
+        let header = header(spec, &previous, &overrides)?;
         previous.clone_from(&header);
         let state = block.state_overrides.as_ref();
         plans.push(Plan { header, overrides, state, calls: &block.calls });
@@ -68,14 +65,22 @@ pub(super) fn plan<'p>(
     Ok(plans)
 }
 
-/// What is known of the block after `previous`. Gas limit and beneficiary stay as they were.
-fn header(spec: &ChainSpec, previous: &Header, overrides: &BlockOverrides) -> Header {
+/// What is known of the block after `previous`, which it is later than. Gas limit and beneficiary stay
+/// as they were.
+fn header(
+    spec: &ChainSpec,
+    previous: &Header,
+    overrides: &BlockOverrides,
+) -> Result<Header, SimulateRefusal> {
     let number = previous.number + 1;
     let timestamp = overrides.time.unwrap_or(previous.timestamp.saturating_add(SECONDS));
+    if timestamp <= previous.timestamp {
+        return Err(SimulateRefusal::Timestamp { timestamp, previous: previous.timestamp });
+    }
     let difficulty = if spec.is_merged(number) { U256::ZERO } else { previous.difficulty };
     let is_cancun = spec.is_cancun_active_at_timestamp(timestamp);
     let is_shanghai = spec.is_shanghai_active_at_timestamp(timestamp);
-    Header {
+    Ok(Header {
         number,
         timestamp,
         difficulty: overrides.difficulty.unwrap_or(difficulty),
@@ -88,5 +93,5 @@ fn header(spec: &ChainSpec, previous: &Header, overrides: &BlockOverrides) -> He
         receipts_root: EMPTY_ROOT_HASH,
         transactions_root: EMPTY_ROOT_HASH,
         ..Header::default()
-    }
+    })
 }

@@ -49,16 +49,29 @@ fn simulate_with(
     case: &Case,
     payload: &SimulatePayload,
     options: SimulateOptions<'_>,
+    mut changed: impl FnMut(&StateDiff),
 ) -> Simulated {
     let engine =
         Engine::new(Ethereum::new(case.chain().clone()), EngineConfig::with_threads(1)).unwrap();
     // A root that says how much has changed.
-    let root = |diff: &StateDiff| Ok(B256::from(U256::from(diff.len())));
+    let root = |diff: &StateDiff| {
+        changed(diff);
+        Ok(B256::from(U256::from(diff.len())))
+    };
     engine.simulate(&header(case), case.state(), payload, options, root)
 }
 
+/// The blocks, and all that had changed after each.
+fn simulate_changes(case: &Case, payload: &SimulatePayload) -> Vec<(SimulatedBlock, StateDiff)> {
+    let mut changes = Vec::new();
+    let note = |diff: &StateDiff| changes.push(diff.clone());
+    let blocks = simulate_with(case, payload, SimulateOptions::default(), note).unwrap();
+    assert_eq!(blocks.len(), changes.len());
+    blocks.into_iter().zip(changes).collect()
+}
+
 fn simulate(case: &Case, payload: &SimulatePayload) -> Simulated {
-    simulate_with(case, payload, SimulateOptions::default())
+    simulate_with(case, payload, SimulateOptions::default(), |_| ())
 }
 
 fn refused(case: &Case, payload: &SimulatePayload) -> SimulateRefusal {
@@ -120,26 +133,27 @@ fn a_block_finds_what_the_one_before_left() {
         calls([request(CODE), request(CODE)]),
         calls([request(CODE), request(INNER)]).with_block_overrides(later),
     ];
-    let blocks = simulate(&case, &payload(blocks)).unwrap();
-    let numbers: Vec<_> = blocks.iter().map(|block| block.block.number()).collect();
+    let blocks = simulate_changes(&case, &payload(blocks));
+    let numbers: Vec<_> = blocks.iter().map(|(block, _)| block.block.number()).collect();
     assert_eq!(numbers, [first + 1, first + 2, first + 3]);
-    assert!(blocks[1].calls.is_empty());
+    assert!(blocks[1].0.calls.is_empty());
     let mut parent = header(&case);
-    for (block, counted) in blocks.iter().zip([2u64, 2, 3]) {
+    for ((block, changes), counted) in blocks.iter().zip([2u64, 2, 3]) {
         let header = &block.block.header;
         assert_eq!(header.parent_hash, parent.hash_slow());
         assert_eq!(block.block.hash, header.hash_slow());
         assert_eq!(header.timestamp, parent.timestamp + 12);
-        assert_eq!(header.state_root, B256::from(U256::from(block.state.len())));
-        let slot = block.state.account(&CODE).and_then(|diff| diff.storage.get(&U256::ZERO));
+        assert_eq!(header.state_root, B256::from(U256::from(changes.len())));
+        let slot = changes.account(&CODE).and_then(|diff| diff.storage.get(&U256::ZERO));
         assert_eq!(slot, Some(&U256::from(counted)));
         parent = header.clone();
     }
-    assert_eq!(blocks[2].calls[1].called.output(), blocks[1].block.hash);
-    let sent = blocks[2].state.account(&ALICE).and_then(|diff| diff.account);
+    let (last, changes) = &blocks[2];
+    assert_eq!(last.calls[1].called.output(), blocks[1].0.block.hash);
+    let sent = changes.account(&ALICE).and_then(|diff| diff.account);
     assert_eq!(sent.map(|account| account.nonce), Some(4));
-    let gas_used: u64 = blocks[2].calls.iter().map(|call| call.called.gas_used).sum();
-    assert_eq!(blocks[2].block.header.gas_used, gas_used);
+    let gas_used: u64 = last.calls.iter().map(|call| call.called.gas_used).sum();
+    assert_eq!(last.block.header.gas_used, gas_used);
 }
 
 #[test]
@@ -150,13 +164,14 @@ fn overrides_are_part_of_the_state_and_moves_are_not() {
     let rich = AccountOverride { balance: Some(U256::from(9)), ..AccountOverride::default() };
     let state = StateOverride::from_iter([(sha, moved), (BOB, rich)]);
     let both = || calls([request(sha), request(to)]);
-    let blocks = simulate(&case(), &payload([both().with_state_overrides(state), both()])).unwrap();
+    let blocks = payload([both().with_state_overrides(state), both()]);
+    let blocks = simulate_changes(&case(), &blocks);
     let lengths = |block: &SimulatedBlock| {
         block.calls.iter().map(|call| call.called.output().len()).collect::<Vec<_>>()
     };
-    assert_eq!(lengths(&blocks[0]), [0, 32]);
-    assert_eq!(lengths(&blocks[1]), [32, 0]);
-    let bob = blocks[1].state.account(&BOB).and_then(|diff| diff.account);
+    assert_eq!(lengths(&blocks[0].0), [0, 32]);
+    assert_eq!(lengths(&blocks[1].0), [32, 0]);
+    let bob = blocks[1].1.account(&BOB).and_then(|diff| diff.account);
     assert_eq!(bob.map(|account| account.balance), Some(U256::from(9)));
 }
 
@@ -195,13 +210,13 @@ fn gas_is_bounded_by_block_and_over_all() {
 
     let options = SimulateOptions { gas_cap: 63_000, ..SimulateOptions::default() };
     let payload = |count| payload((0..count).map(|_| calls([request(BOB)])));
-    let blocks = simulate_with(&case, &payload(3), options).unwrap();
+    let blocks = simulate_with(&case, &payload(3), options, |_| ()).unwrap();
     // What is left is what a call gets.
     let gas = |at: usize| {
         alloy_consensus::Transaction::gas_limit(blocks[at].block.transactions[0].inner())
     };
     assert_eq!([gas(0), gas(1), gas(2)], [63_000, 42_000, 21_000]);
-    let error = simulate_with(&case, &payload(4), options).unwrap_err();
+    let error = simulate_with(&case, &payload(4), options, |_| ()).unwrap_err();
     assert!(matches!(error, SimulateError::Refused(SimulateRefusal::GasCap)), "{error}");
 }
 
