@@ -186,6 +186,7 @@ impl Session {
         };
         let Some(index) = index else { return Ok(None) };
         let result = engine.trace_transaction(block, source, index, &self.tracing, options)?;
+        let result = result.into_trace();
         let tx_hash = hashes().nth(index);
         Ok(Some(vec![TracedTransaction::Success { result, tx_hash }]))
     }

@@ -28,7 +28,7 @@ use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource, Transaction}
 
 pub use before::StateBefore;
 pub use error::TraceError;
-pub use memory::TraceMemory;
+pub use memory::{HeldTrace, TraceMemory};
 pub use tracer::TracedTransaction;
 
 use crate::{

@@ -95,7 +95,7 @@ pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};
 #[cfg(feature = "tracers")]
 pub use inspect::{
-    InspectOptions, Inspected, InspectedBlock, StateBefore, TraceError, TraceMemory,
+    HeldTrace, InspectOptions, Inspected, InspectedBlock, StateBefore, TraceError, TraceMemory,
     TracedTransaction,
 };
 pub use integration::{

@@ -7,6 +7,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -15,7 +17,7 @@ use std::{
 
 use alloy_primitives::{Address, Log, U256};
 use alloy_rpc_types_trace::geth::{
-    GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions,
+    GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethTrace,
 };
 use revm::{
     Inspector,
@@ -86,6 +88,37 @@ impl Taken {
     }
 }
 
+/// A trace. What it takes of the [`TraceMemory`] is given back when this is dropped: keep it until the
+/// trace was made something of.
+#[derive(Debug)]
+pub struct HeldTrace {
+    trace: GethTrace,
+    taken: Taken,
+}
+
+impl HeldTrace {
+    pub(super) const fn new(trace: GethTrace, taken: Taken) -> Self {
+        Self { trace, taken }
+    }
+
+    pub(super) fn into_parts(self) -> (GethTrace, Taken) {
+        (self.trace, self.taken)
+    }
+
+    /// The trace by itself, which counts no longer.
+    pub fn into_trace(self) -> GethTrace {
+        self.trace
+    }
+}
+
+impl Deref for HeldTrace {
+    type Target = GethTrace;
+
+    fn deref(&self) -> &GethTrace {
+        &self.trace
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         if let Some(memory) = &self.memory {
@@ -153,6 +186,11 @@ impl Counted {
         let taken = Taken { memory: memory.cloned(), taken: 0, used: 0, exhausted: false };
         let step = memory.and_then(|_| Step::of(tracing));
         Self { tracer, taken, step, slots: BTreeMap::new(), steps: 0 }
+    }
+
+    /// What it has taken. It takes nothing any more.
+    pub(super) const fn take(&mut self) -> Taken {
+        mem::replace(&mut self.taken, Taken { memory: None, taken: 0, used: 0, exhausted: false })
     }
 
     /// Counts what is written down of the step that comes next.

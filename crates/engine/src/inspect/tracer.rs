@@ -15,7 +15,7 @@ use warpline_primitives::{RecoveredBlock, StateSource};
 
 use super::{
     InspectOptions, Inspected, StateBefore, TraceError, TraceMemory, inspect,
-    memory::{Counted, Taken},
+    memory::{Counted, HeldTrace},
 };
 use crate::{
     BlockVm, CallDb, CallError, CallOptions, Engine, EngineBug, Ethereum, ExecutionError,
@@ -27,7 +27,7 @@ use crate::{
 pub type TracedTransaction = TraceResult<GethTrace, String>;
 
 /// What a tracer said.
-type Said = Result<GethTrace, NotSaid>;
+type Said = Result<HeldTrace, NotSaid>;
 
 /// Why a tracer said nothing.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ impl Engine<Ethereum> {
         let done = |inspected: Inspected<'_, '_, _>| {
             let index = inspected.index;
             let tx_hash = Some(*block.transactions[index].inner().tx_hash());
-            let (result, taken) = finish(block, inspected);
-            let traced = each(index, TraceResult::Success { result: result?, tx_hash });
+            let (result, taken) = finish(block, inspected)?.into_parts();
+            let traced = each(index, TraceResult::Success { result, tx_hash });
             // What is said takes memory until it was made something of.
             drop(taken);
             Ok(traced)
@@ -97,7 +97,7 @@ impl Engine<Ethereum> {
         index: usize,
         tracing: &GethDebugTracingOptions,
         options: InspectOptions<'_>,
-    ) -> Result<GethTrace, TraceError<S::Error>> {
+    ) -> Result<HeldTrace, TraceError<S::Error>> {
         DebugInspector::new(tracing.clone())?;
         let Some(tx) = block.transactions.get(index) else {
             let transactions = block.transactions.len();
@@ -108,7 +108,7 @@ impl Engine<Ethereum> {
             let rules = self.vm().rules(&env);
             let db = CallDb::new(source, self.codes(), &rules, options.early_end());
             let db = self.execute_prefix(block, index, db)?;
-            let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected).0;
+            let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected);
             let tracer = tracer(tracing, options.memory);
             Ok(inspect(self.vm(), db, &env, (index, tx), tracer, done)?)
         });
@@ -126,7 +126,7 @@ impl Engine<Ethereum> {
         request: &TransactionRequest,
         tracing: &GethDebugTracingOptions,
         options: CallOptions<'_>,
-    ) -> Result<GethTrace, TraceError<S::Error>> {
+    ) -> Result<HeldTrace, TraceError<S::Error>> {
         DebugInspector::new(tracing.clone())?;
         let traced = on_source(source, |source| {
             let db = self.call_db(header, source, options);
@@ -147,7 +147,7 @@ impl Engine<Ethereum> {
         request: &TransactionRequest,
         tracing: &GethDebugTracingOptions,
         options: CallOptions<'_>,
-    ) -> Result<GethTrace, TraceError<S::Error>> {
+    ) -> Result<HeldTrace, TraceError<S::Error>> {
         DebugInspector::new(tracing.clone())?;
         let transactions = block.transactions.len();
         if index > transactions {
@@ -175,6 +175,7 @@ impl Engine<Ethereum> {
         let block = caller.block().clone();
         let (db, tracer) = caller.parts();
         let said = say(tracer, None, (&tx, &block), &result, &mut StateBefore::new(db));
+        let said = said.map(|trace| HeldTrace::new(trace, tracer.take()));
         match db.take_unfinished() {
             Some(unfinished) => Err(unfinished.into()),
             None => Ok(said),
@@ -189,16 +190,16 @@ fn tracer(tracing: &GethDebugTracingOptions, memory: Option<&TraceMemory>) -> Co
     Counted::new(tracer, tracing, memory)
 }
 
-/// What the tracer of a transaction of `block` says at the end, and what memory that takes.
-fn finish(block: &RecoveredBlock, inspected: Inspected<'_, '_, Counted>) -> (Said, Taken) {
+/// What the tracer of a transaction of `block` says at the end.
+fn finish(block: &RecoveredBlock, inspected: Inspected<'_, '_, Counted>) -> Said {
     let Inspected { index, mut inspector, tx, block: env, result, mut before } = inspected;
     let context = TransactionContext {
         block_hash: Some(block.hash),
         tx_index: Some(index),
         tx_hash: Some(*block.transactions[index].inner().tx_hash()),
     };
-    let said = say(&mut inspector, Some(context), (tx, env), result, &mut before);
-    (said, inspector.taken)
+    let said = say(&mut inspector, Some(context), (tx, env), result, &mut before)?;
+    Ok(HeldTrace::new(said, inspector.take()))
 }
 
 fn say(
@@ -207,7 +208,7 @@ fn say(
     (tx, block): (&TxEnv, &BlockEnv),
     result: &ResultAndState,
     before: &mut StateBefore<'_, '_>,
-) -> Said {
+) -> Result<GethTrace, NotSaid> {
     if tracer.taken.is_exhausted() {
         return Err(NotSaid::TooLarge);
     }

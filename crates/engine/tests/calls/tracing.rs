@@ -260,7 +260,7 @@ fn a_single_transaction_is_traced_as_in_its_block() {
         for (index, all) in all.iter().enumerate() {
             let limits = InspectOptions::default();
             let one = engine.trace_transaction(block, state, index, &tracing, limits).unwrap();
-            assert_eq!(Some(&one), all.success(), "transaction {index}");
+            assert_eq!(Some(&*one), all.success(), "transaction {index}");
         }
     }
     let beyond =
@@ -284,6 +284,15 @@ fn what_tracers_write_down_is_bounded() {
         let refused = engine.trace_transaction(&block, state, 0, &tracing, limits).unwrap_err();
         assert!(matches!(refused, TraceError::TooLarge), "{refused}");
     }
+    // A trace takes memory until it is dropped.
+    let enough_for_one = TraceMemory::new(3 << 19);
+    let limits = InspectOptions { memory: Some(&enough_for_one), ..InspectOptions::default() };
+    let tracing = options(json!({ "tracer": "callTracer" }));
+    let trace = || engine.trace_transaction(&block, state, 0, &tracing, limits);
+    let held = trace().unwrap();
+    assert!(matches!(trace(), Err(TraceError::TooLarge)));
+    drop(held);
+    trace().unwrap();
     // Where there is enough, counting changes nothing.
     let much = TraceMemory::new(1 << 30);
     let limits = InspectOptions { memory: Some(&much), ..InspectOptions::default() };
@@ -338,12 +347,15 @@ fn a_call_is_traced_where_it_is_made() {
     let none = engine
         .trace_call(&block.header, state, &request, &tracing, CallOptions::default())
         .unwrap();
-    assert_eq!(slot(&serde_json::to_value(none).unwrap()).as_object().map_or(0, |it| it.len()), 1);
+    assert_eq!(
+        slot(&serde_json::to_value(&*none).unwrap()).as_object().map_or(0, |it| it.len()),
+        1
+    );
     for (index, expected) in [(0, 0), (1, 1), (5, 2), (6, 3)] {
         let within = (&block, index);
         let options = CallOptions::default();
         let said = engine.trace_call_within(within, state, &request, &tracing, options).unwrap();
-        let said = slot(&serde_json::to_value(said).unwrap());
+        let said = slot(&serde_json::to_value(&*said).unwrap());
         let value = said.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
         let found = u64::from_str_radix(value.trim_start_matches("0x"), 16).unwrap();
         assert_eq!(found, expected, "after {index} transactions");

@@ -9,14 +9,10 @@ use std::time::Duration;
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::geth::{
-    GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace,
-};
+use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use warpline_engine::{
-    CallError, CallOptions, Cancellation, ExecutionError, InspectOptions, TraceError,
-};
+use warpline_engine::{CallOptions, Cancellation, HeldTrace, InspectOptions, TraceError};
 use warpline_primitives::RecoveredBlock;
 use warpline_replay::decode_block;
 use warpline_storage::StorageError;
@@ -89,7 +85,10 @@ fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty())
 }
 
-fn trace_transaction(call: &Call, (hash, tracing): (B256, Tracing)) -> Result<GethTrace, RpcError> {
+fn trace_transaction(
+    call: &Call,
+    (hash, tracing): (B256, Tracing),
+) -> Result<Box<RawValue>, RpcError> {
     let tracing = options(tracing);
     let deadline = deadline(call, &tracing, 1, call.limits().evm_time())?;
     let view = call.view()?;
@@ -98,7 +97,17 @@ fn trace_transaction(call: &Call, (hash, tracing): (B256, Tracing)) -> Result<Ge
     let memory = Some(&call.node.trace_memory);
     let options = InspectOptions { deadline: Some(deadline.at()), cancellation: None, memory };
     let traced = engine.trace_transaction(&block, &state, index, &tracing, options);
-    traced.map_err(|error| why(error, deadline))
+    written(call, traced, deadline)
+}
+
+/// A trace as it is written, which was due at `deadline`. It takes memory until then.
+fn written(
+    call: &Call,
+    traced: Result<HeldTrace, TraceError<StorageError>>,
+    deadline: Deadline,
+) -> Result<Box<RawValue>, RpcError> {
+    let traced = traced.map_err(|error| RpcError::of_trace(error, deadline))?;
+    to_json(&*traced, call.limits().response_bytes() as usize)
 }
 
 fn trace_call(
@@ -108,14 +117,15 @@ fn trace_call(
         Option<BlockId>,
         Option<Json<GethDebugTracingCallOptions>>,
     ),
-) -> Result<GethTrace, RpcError> {
+) -> Result<Box<RawValue>, RpcError> {
     let tracing = tracing.map_or_else(Default::default, |Json(tracing)| tracing);
     let GethDebugTracingCallOptions { tracing_options, state_overrides, block_overrides, tx_index } =
         tracing;
     let deadline = deadline(call, &tracing_options, 2, call.limits().evm_time())?;
-    let options = calls::options(call, state_overrides.as_ref(), block_overrides.as_ref());
+    let (state, overrides) = (state_overrides.as_ref(), block_overrides.as_ref());
     let memory = Some(&call.node.trace_memory);
-    let options = CallOptions { deadline: Some(deadline.at()), memory, ..options };
+    let options = calls::options(call, deadline, state, overrides);
+    let options = CallOptions { memory, ..options };
     let traced = match tx_index {
         None => {
             let Place { header, state, engine, .. } = Place::of(call, block)?;
@@ -128,7 +138,7 @@ fn trace_call(
             parent.engine.trace_call_within(place, &state, &request, &tracing_options, options)
         }
     };
-    traced.map_err(|error| why(error, deadline))
+    written(call, traced, deadline)
 }
 
 /// The traces of a block's transactions, in block order.
@@ -184,7 +194,7 @@ fn traces(
     if let Some(error) = written.failure.into_inner() {
         return Err(error);
     }
-    let traced = traced.map_err(|error| why(error, deadline))?;
+    let traced = traced.map_err(|error| RpcError::of_trace(error, deadline))?;
     // None is missing where none has failed.
     Ok(traced.into_iter().flatten().collect())
 }
@@ -229,16 +239,6 @@ impl Written {
                 None
             }
         }
-    }
-}
-
-/// Why there is no trace. Whatever takes too long is told so in the same way.
-fn why(error: TraceError<StorageError>, deadline: Deadline) -> RpcError {
-    match error {
-        TraceError::Call(CallError::TimedOut)
-        | TraceError::Call(CallError::Execution(ExecutionError::Cancelled)) => deadline.passed(),
-        TraceError::Call(error) => error.into(),
-        error => RpcError::Trace(Box::new(error)),
     }
 }
 
