@@ -128,14 +128,6 @@ pub struct RpcLimits {
     pub max_waiting: usize,
 }
 
-/// Where the state of the node itself is to be seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MetricsConfig {
-    /// Where `/metrics`, `/health` and `/ready` are served; nowhere without it.
-    pub addr: Option<SocketAddr>,
-}
-
 /// One MB, as the limits count.
 const MB: u32 = 1 << 20;
 

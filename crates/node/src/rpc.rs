@@ -23,6 +23,7 @@ mod execution;
 mod fees;
 mod filters;
 mod gate;
+mod kept;
 mod logs;
 mod methods;
 mod node;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use jsonrpsee::server::{Methods, RegisterMethodError};
 
 pub use args::ArgumentError;
-pub use context::{Finality, RpcContext};
+pub use context::RpcContext;
 pub use error::{Inconsistency, RpcError};
 pub use server::{RpcHandle, RpcServer, RpcServerError};
 

@@ -15,7 +15,7 @@ use crate::{
     config::RpcConfig,
     event, import_file,
     metrics::{self, MetricsServer},
-    rpc::{Finality, RpcContext, RpcServer, RpcServerError},
+    rpc::{RpcContext, RpcServer, RpcServerError},
 };
 
 /// How many changes of the head may wait for a subscriber that is slow.
@@ -101,14 +101,11 @@ pub async fn run(
     measure::describe();
     // What was opened before anybody collected was not counted.
     measure::head(chain.head().header.number);
-    let genesis_hash = database.view()?.hash(0)?.unwrap_or_default();
     let context = RpcContext {
         database: database.clone(),
         chain: Arc::clone(chain.spec()),
-        genesis_hash,
         engine: engine_for_clients(&chain)?,
         events,
-        finality: Finality::Head,
         client_version: config.client_version,
     };
     let rpc = RpcServer::start(&config.rpc, context).await?;

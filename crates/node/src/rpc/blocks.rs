@@ -9,12 +9,7 @@ use warpline_primitives::{RecoveredBlock, Transaction};
 use warpline_storage::{StoredHeader, View};
 
 use super::{
-    RpcError,
-    args::Quantity,
-    context::{Call, Finality, RpcContext},
-    error::Inconsistency,
-    methods::Registry,
-    transactions,
+    RpcError, args::Quantity, context::Call, error::Inconsistency, methods::Registry, transactions,
 };
 
 /// A block as it is written.
@@ -39,24 +34,20 @@ pub(super) fn register(methods: &mut Registry) {
 /// The number of the block that `id` means; `None` where there is no such block.
 ///
 /// A pending block would be what is on top of the head. This node makes none, so it is the head itself.
+/// The head is safe and final: whoever imports a chain vouches for all of it.
 ///
 /// # Errors
-/// [`RpcError::NoCheckpoint`] where nothing is safe or final, and when the tables cannot be read.
-pub(super) fn find(
-    view: &View,
-    context: &RpcContext,
-    id: BlockId,
-) -> Result<Option<u64>, RpcError> {
+/// When the tables cannot be read.
+pub(super) fn find(view: &View, id: BlockId) -> Result<Option<u64>, RpcError> {
     let head = view.head().header.number;
     Ok(match id {
         // Only blocks of the chain are kept, so every block that is found is canonical.
         BlockId::Hash(hash) => view.number(hash.block_hash)?,
         BlockId::Number(tag) => match tag {
-            BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => Some(head),
-            BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => match context.finality {
-                Finality::Head => Some(head),
-                Finality::Nothing => return Err(RpcError::NoCheckpoint(tag)),
-            },
+            BlockNumberOrTag::Latest
+            | BlockNumberOrTag::Pending
+            | BlockNumberOrTag::Safe
+            | BlockNumberOrTag::Finalized => Some(head),
             BlockNumberOrTag::Earliest => Some(0),
             BlockNumberOrTag::Number(number) => (number <= head).then_some(number),
         },
@@ -67,13 +58,9 @@ pub(super) fn find(
 ///
 /// # Errors
 /// As [`find`], and [`RpcError::UnknownBlock`] where there is no such block.
-pub(super) fn resolve(
-    view: &View,
-    context: &RpcContext,
-    id: Option<BlockId>,
-) -> Result<u64, RpcError> {
+pub(super) fn resolve(view: &View, id: Option<BlockId>) -> Result<u64, RpcError> {
     let id = id.unwrap_or_default();
-    find(view, context, id)?.ok_or(RpcError::UnknownBlock(id))
+    find(view, id)?.ok_or(RpcError::UnknownBlock(id))
 }
 
 /// The block `number`, which is not beyond the head.
@@ -139,7 +126,7 @@ pub(super) fn rpc_header(header: Header, hash: B256) -> rpc::Header {
 
 fn written_header(call: &Call, id: BlockId) -> Result<Option<rpc::Header>, RpcError> {
     let view = call.view()?;
-    let Some(number) = find(&view, call.context(), id)? else { return Ok(None) };
+    let Some(number) = find(&view, id)? else { return Ok(None) };
     let StoredHeader { header, hash, .. } = header(&view, number)?;
     Ok(Some(rpc_header(header, hash)))
 }
@@ -162,7 +149,7 @@ fn of_block<T>(
     read: impl FnOnce(RecoveredBlock) -> T,
 ) -> Result<Option<T>, RpcError> {
     let view = call.view()?;
-    let number = find(&view, call.context(), id)?;
+    let number = find(&view, id)?;
     number.map(|number| block(&view, number).map(read)).transpose()
 }
 
@@ -216,7 +203,7 @@ fn uncle_by_number(
 /// [`RpcError::NoAccessList`] where the block has none.
 pub(super) fn raw_access_list(call: &Call, id: BlockId) -> Result<Option<(u64, Bytes)>, RpcError> {
     let view = call.view()?;
-    let Some(number) = find(&view, call.context(), id)? else { return Ok(None) };
+    let Some(number) = find(&view, id)? else { return Ok(None) };
     let list = view.access_list(number)?.ok_or(RpcError::NoAccessList(number))?;
     Ok(Some((number, list)))
 }

@@ -6,10 +6,13 @@ use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
 use serde::Serialize;
 use warpline_engine::{
-    CallEnd, CallOptions, GasEstimate, ListedCall, halt_message, revert_message,
+    CallEnd, CallError, CallOptions, GasEstimate, ListedCall, halt_message, revert_message,
 };
+use warpline_storage::StorageError;
 
-use super::{RpcError, args::Json, context::Call, execution::Place, methods::Registry};
+use super::{
+    RpcError, args::Json, context::Call, execution::Place, methods::Registry, pool::Deadline,
+};
 
 pub(super) fn register(methods: &mut Registry) {
     methods
@@ -26,19 +29,36 @@ type Asked = (
     Option<Json<BlockOverrides>>,
 );
 
-/// How far one call may go.
+/// How far one call may go that is due at `deadline`.
 pub(super) fn options<'c>(
     call: &Call,
+    deadline: Deadline,
     state: Option<&'c StateOverride>,
     block: Option<&'c BlockOverrides>,
 ) -> CallOptions<'c> {
-    let limits = call.limits();
-    let deadline = Some(call.deadline.within(limits.evm_time()).at());
-    CallOptions { state, block, gas_cap: limits.gascap, deadline, ..CallOptions::default() }
+    let (gas_cap, deadline) = (call.limits().gascap, Some(deadline.at()));
+    CallOptions { state, block, gas_cap, deadline, ..CallOptions::default() }
+}
+
+/// Executes what is `asked`.
+fn execute<T>(
+    call: &Call,
+    (Json(request), block, state, overrides): Asked,
+    execute: impl FnOnce(
+        &Place,
+        &TransactionRequest,
+        CallOptions<'_>,
+    ) -> Result<T, CallError<StorageError>>,
+) -> Result<T, RpcError> {
+    let place = Place::of(call, block)?;
+    let deadline = call.deadline.within(call.limits().evm_time());
+    let (state, overrides) = (overridden(state.as_ref()), overridden(overrides.as_ref()));
+    execute(&place, &request, options(call, deadline, state, overrides))
+        .map_err(|error| RpcError::of_call(error, deadline))
 }
 
 /// An overridden part, where there is one.
-pub(super) fn overridden<T>(part: Option<&Json<T>>) -> Option<&T> {
+fn overridden<T>(part: Option<&Json<T>>) -> Option<&T> {
     part.map(|Json(part)| part)
 }
 
@@ -54,19 +74,18 @@ fn output(end: CallEnd) -> Result<Bytes, RpcError> {
     }
 }
 
-fn call(call: &Call, (Json(request), block, state, overrides): Asked) -> Result<Bytes, RpcError> {
-    let place = Place::of(call, block)?;
-    let options = options(call, overridden(state.as_ref()), overridden(overrides.as_ref()));
-    output(place.engine.call(&place.header, &place.state, &request, options)?.end)
+fn call(call: &Call, asked: Asked) -> Result<Bytes, RpcError> {
+    let called = execute(call, asked, |place, request, options| {
+        place.engine.call(&place.header, &place.state, request, options)
+    });
+    output(called?.end)
 }
 
-fn estimate_gas(
-    call: &Call,
-    (Json(request), block, state, overrides): Asked,
-) -> Result<U64, RpcError> {
-    let place = Place::of(call, block)?;
-    let options = options(call, overridden(state.as_ref()), overridden(overrides.as_ref()));
-    match place.engine.estimate_gas(&place.header, &place.state, &request, options)? {
+fn estimate_gas(call: &Call, asked: Asked) -> Result<U64, RpcError> {
+    let estimate = execute(call, asked, |place, request, options| {
+        place.engine.estimate_gas(&place.header, &place.state, request, options)
+    });
+    match estimate? {
         GasEstimate::Enough(gas) => Ok(U64::from(gas)),
         GasEstimate::Fails(end) => output(end).map(|_| U64::ZERO),
     }
@@ -83,14 +102,11 @@ struct Listed {
     error: Option<String>,
 }
 
-fn create_access_list(
-    call: &Call,
-    (Json(request), block, state, overrides): Asked,
-) -> Result<Listed, RpcError> {
-    let place = Place::of(call, block)?;
-    let options = options(call, overridden(state.as_ref()), overridden(overrides.as_ref()));
-    let ListedCall { access_list, called } =
-        place.engine.create_access_list(&place.header, &place.state, &request, options)?;
+fn create_access_list(call: &Call, asked: Asked) -> Result<Listed, RpcError> {
+    let listed = execute(call, asked, |place, request, options| {
+        place.engine.create_access_list(&place.header, &place.state, request, options)
+    });
+    let ListedCall { access_list, called } = listed?;
     let error = match called.end {
         CallEnd::Success { .. } => None,
         CallEnd::Revert { output } => Some(revert_message(&output)),

@@ -163,6 +163,11 @@ impl Activity {
         Arc::clone(&self.shared.catching_up).acquire_owned().await.ok()
     }
 
+    /// Waits until there is room for another answer.
+    pub(super) async fn reads(&self) {
+        self.shared.reads().await;
+    }
+
     fn note(&self) {
         *self.shared.last.lock() = Instant::now();
     }
@@ -243,6 +248,14 @@ impl Answer {
     /// It is complete, a text of `bytes`, and counts until it is sent.
     pub(super) fn complete(mut self, bytes: usize) {
         let part = std::mem::take(&mut self.bytes);
+        self.shared.unsent.add(frame_bytes(bytes));
+        self.shared.unsent.remove(part);
+    }
+
+    /// `bytes` of it are complete, a text by themselves.
+    pub(super) fn complete_part(&mut self, bytes: usize) {
+        let part = bytes.min(self.bytes);
+        self.bytes -= part;
         self.shared.unsent.add(frame_bytes(bytes));
         self.shared.unsent.remove(part);
     }

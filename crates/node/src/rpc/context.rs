@@ -2,7 +2,6 @@
 
 use std::{num::NonZeroUsize, sync::Arc, thread};
 
-use alloy_primitives::B256;
 use parking_lot::Mutex;
 use warpline_chain::ChainSpec;
 use warpline_engine::{Engine, TraceMemory};
@@ -12,19 +11,11 @@ use super::{
     RpcError,
     fees::TipCache,
     filters::Filters,
+    kept::Room,
     pool::{Deadline, Pool},
     progress::Removed,
 };
 use crate::{config::RpcLimits, event::EventSender};
-
-/// What the tags `safe` and `finalized` mean where no consensus client says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finality {
-    /// The head is both: whoever imports a chain vouches for all of it.
-    Head,
-    /// Nothing is: who asks is told so.
-    Nothing,
-}
 
 /// What a server of JSON-RPC is about.
 #[derive(Clone, Debug)]
@@ -33,14 +24,10 @@ pub struct RpcContext {
     pub database: Database,
     /// The rules of the chain.
     pub chain: Arc<ChainSpec>,
-    /// The hash of the first block.
-    pub genesis_hash: B256,
     /// What executes calls.
     pub engine: Engine,
     /// Where changes of the head are told.
     pub events: EventSender,
-    /// What the tags `safe` and `finalized` mean.
-    pub finality: Finality,
     /// What `web3_clientVersion` answers.
     pub client_version: String,
 }
@@ -56,6 +43,8 @@ pub(super) struct Node {
     pub(super) limits: RpcLimits,
     pub(super) pool: Pool,
     pub(super) filters: Filters,
+    /// For the log filters of these and of subscriptions.
+    pub(super) room: Room,
     pub(super) removed: Removed,
     pub(super) tip: Mutex<TipCache>,
     /// What all tracers together may take.
@@ -71,6 +60,7 @@ impl Node {
         Self {
             pool: Pool::new(threads, limits.max_waiting),
             filters: Filters::new(limits.max_filters),
+            room: Room::default(),
             removed: Removed::default(),
             tip: Mutex::default(),
             trace_memory: TraceMemory::new(TRACE_MEMORY * limits.response_bytes() as usize),

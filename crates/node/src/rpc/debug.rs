@@ -22,19 +22,19 @@ pub(super) fn register(methods: &mut Registry) {
 
 fn raw_block(call: &Call, (id,): (BlockId,)) -> Result<Bytes, RpcError> {
     let view = call.view()?;
-    let block = blocks::block(&view, resolve(&view, call.context(), Some(id))?)?;
+    let block = blocks::block(&view, resolve(&view, Some(id))?)?;
     Ok(alloy_rlp::encode(plain(block)).into())
 }
 
 fn raw_header(call: &Call, (id,): (BlockId,)) -> Result<Bytes, RpcError> {
     let view = call.view()?;
-    let header = blocks::header(&view, resolve(&view, call.context(), Some(id))?)?;
+    let header = blocks::header(&view, resolve(&view, Some(id))?)?;
     Ok(alloy_rlp::encode(header.header).into())
 }
 
 fn raw_receipts(call: &Call, (id,): (BlockId,)) -> Result<Vec<Bytes>, RpcError> {
     let view = call.view()?;
-    let block = blocks::block(&view, resolve(&view, call.context(), Some(id))?)?;
+    let block = blocks::block(&view, resolve(&view, Some(id))?)?;
     let receipts = receipts_of(&view, &block)?;
     Ok(receipts.iter().map(|receipt| receipt.encoded_2718().into()).collect())
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes};
 use jsonrpsee::types::{ErrorCode, ErrorObjectOwned};
 use warpline_engine::{CallError, ExecutionError, SimulateError, TraceError, revert_reason};
 use warpline_storage::StorageError;
 
-use super::args::ArgumentError;
+use super::{args::ArgumentError, pool::Deadline};
 
 /// The call is wrong in a way that has no code of its own.
 const SERVER_ERROR: i32 = -32000;
@@ -20,8 +20,6 @@ const NOT_FOUND: i32 = -32001;
 const TIMED_OUT: i32 = -32002;
 /// The server does too much already.
 const BUSY: i32 = -32009;
-/// There is no safe or finalized block.
-const UNKNOWN_BLOCK: i32 = -39001;
 /// History is no longer kept (EIP-4444).
 const PRUNED: i32 = 4444;
 /// The execution reverted; the data is what it returned.
@@ -89,9 +87,6 @@ pub enum RpcError {
     /// There is no such transaction.
     #[error("transaction {0} not found")]
     UnknownTransaction(B256),
-    /// There is no safe or finalized block.
-    #[error("{0} block not found")]
-    NoCheckpoint(BlockNumberOrTag),
     /// The block has no access list (EIP-7928).
     #[error("block {0} has no access list")]
     NoAccessList(u64),
@@ -112,6 +107,15 @@ pub enum RpcError {
         /// How many may be kept.
         most: usize,
     },
+    /// The filters that are kept have as many addresses and topics as they may have.
+    #[error("all filters together have too many addresses and topics, at most {most} are kept")]
+    FiltersTooLarge {
+        /// How many may be kept.
+        most: u32,
+    },
+    /// Somebody else is told already what is new.
+    #[error("the filter is being asked for its changes already")]
+    FilterBusy,
     /// The filter does not look for logs.
     #[error("the filter is not one of logs")]
     NotALogFilter,
@@ -254,13 +258,12 @@ impl RpcError {
                 SimulateError::Call(error) if is_of_block(error) => SERVER_ERROR,
                 error => error.code(),
             },
-            Self::NoCheckpoint(_) => UNKNOWN_BLOCK,
             Self::NoAccessList(_) => NOT_FOUND,
             Self::Pruned { .. } => PRUNED,
-            Self::TooManyFilters { .. } => LIMIT_EXCEEDED,
+            Self::TooManyFilters { .. } | Self::FiltersTooLarge { .. } => LIMIT_EXCEEDED,
             Self::Reverted { .. } => REVERTED,
             Self::TimedOut(_) => TIMED_OUT,
-            Self::Busy => BUSY,
+            Self::Busy | Self::FilterBusy => BUSY,
             Self::ResponseTooBig { .. } => jsonrpsee::types::error::OVERSIZED_RESPONSE_CODE,
             Self::Storage(_) | Self::Inconsistent { .. } | Self::Serialize(_) | Self::Panicked => {
                 ErrorCode::InternalError.code()
@@ -302,11 +305,39 @@ impl From<StorageError> for RpcError {
     }
 }
 
-impl From<CallError<StorageError>> for RpcError {
-    fn from(error: CallError<StorageError>) -> Self {
+impl RpcError {
+    /// Why a call that was due at `deadline` was not executed.
+    pub(super) fn of_call(error: CallError<StorageError>, deadline: Deadline) -> Self {
         match error {
+            CallError::TimedOut | CallError::Execution(ExecutionError::Cancelled) => {
+                deadline.passed()
+            }
             CallError::Execution(ExecutionError::StateRead(error)) => error.into(),
             error => Self::Call(Box::new(error)),
+        }
+    }
+
+    /// Why there is no trace that was due at `deadline`.
+    pub(super) fn of_trace(error: TraceError<StorageError>, deadline: Deadline) -> Self {
+        match error {
+            TraceError::Call(error) => Self::of_call(error, deadline),
+            error => Self::Trace(Box::new(error)),
+        }
+    }
+
+    /// Why blocks that were due at `deadline` were not simulated.
+    pub(super) fn of_simulation(error: SimulateError<StorageError>, deadline: Deadline) -> Self {
+        match error {
+            SimulateError::Call(error) => match Self::of_call(error, deadline) {
+                // The same rules have codes of their own here.
+                Self::Call(error) => Self::Simulation(Box::new(SimulateError::Call(*error))),
+                error => error,
+            },
+            SimulateError::Root(error) => match error.downcast::<Self>() {
+                Ok(error) => *error,
+                Err(error) => Self::Simulation(Box::new(SimulateError::Root(error))),
+            },
+            error => Self::Simulation(Box::new(error)),
         }
     }
 }

@@ -31,7 +31,7 @@ impl Place {
     /// Where there is no such block, or its state is no longer kept.
     pub(super) fn of(call: &Call, id: Option<BlockId>) -> Result<Self, RpcError> {
         let view = call.view()?;
-        let number = resolve(&view, call.context(), id)?;
+        let number = resolve(&view, id)?;
         let StoredHeader { header, total_difficulty, .. } = blocks::header(&view, number)?;
         let engine = match number.checked_sub(1) {
             Some(parent) => {
@@ -81,7 +81,7 @@ pub(super) fn block_with_parent(
     id: BlockId,
 ) -> Result<(RecoveredBlock, Parent), RpcError> {
     let view = call.view()?;
-    let block = blocks::block(&view, resolve(&view, call.context(), Some(id))?)?;
+    let block = blocks::block(&view, resolve(&view, Some(id))?)?;
     let parent = Parent::of(call, &view, &block.header)?;
     Ok((block, parent))
 }

@@ -131,13 +131,13 @@ fn fee_history(
     call: &Call,
     (Quantity(count), Number(newest), percentiles): (Quantity, Number, Option<Percentiles>),
 ) -> Result<FeeHistory, RpcError> {
-    let percentiles = percentiles.map(Percentiles::check).transpose()?;
+    let percentiles = percentiles.unwrap_or_default().check()?;
     let view = call.view()?;
     let head = view.head().header.number;
     if newest.as_number().is_some_and(|newest| newest > head) {
         return Err(RpcError::RangeBeyondHead { head });
     }
-    let newest = resolve(&view, call.context(), Some(newest.into()))?;
+    let newest = resolve(&view, Some(newest.into()))?;
     let count = count.min(MOST_BLOCKS).min(newest + 1);
     if count == 0 {
         return Ok(FeeHistory { gas_used_ratio: Vec::new(), ..FeeHistory::default() });
@@ -155,8 +155,8 @@ fn fee_history(
         let most_blob_gas = most_blob_gas.map_or(0, |params| params.max_blob_gas_per_block());
         let blob_gas_used = header.blob_gas_used.unwrap_or_default();
         history.blob_gas_used_ratio.push(ratio(blob_gas_used, most_blob_gas));
-        if let Some(percentiles) = &percentiles {
-            let rewards = rewards(&view, &header, percentiles)?;
+        if !percentiles.is_empty() {
+            let rewards = rewards(&view, &header, &percentiles)?;
             history.reward.get_or_insert_default().push(rewards);
         }
         if number == newest {

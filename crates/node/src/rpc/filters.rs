@@ -11,14 +11,16 @@ use alloy_rpc_types_eth as rpc;
 use jsonrpsee::server::StopHandle;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     RpcError,
     args::Json,
     context::{Call, Node},
+    kept::KeptFilter,
     logs::{self, LogFilter, Place},
-    methods::Registry,
+    methods::{Registry, to_json},
     progress::{self, Follower, News, Portion},
     server::RandomId,
 };
@@ -43,7 +45,7 @@ pub(super) fn register(methods: &mut Registry) {
 /// What a filter looks for.
 #[derive(Clone, Debug)]
 enum Kind {
-    Logs(LogFilter),
+    Logs(Arc<KeptFilter>),
     Blocks,
     /// Transactions that wait: there are none.
     Pending,
@@ -130,7 +132,7 @@ pub(super) fn watch(node: Arc<Node>, stopped: StopHandle) {
 }
 
 fn add(call: &Call, kind: Kind) -> Result<String, RpcError> {
-    let follower = Follower::begin(&call.node.removed, &*call.view()?);
+    let follower = Follower::begin(call)?;
     call.node.filters.add(kind, follower)
 }
 
@@ -144,7 +146,7 @@ fn new_log_filter(call: &Call, (filter,): (LogFilter,)) -> Result<String, RpcErr
             return Err(RpcError::ReversedRange { from, to });
         }
     }
-    add(call, Kind::Logs(filter))
+    add(call, Kind::Logs(KeptFilter::new(filter, &call.node.room)?))
 }
 
 fn new_block_filter(call: &Call, (): ()) -> Result<String, RpcError> {
@@ -164,7 +166,7 @@ fn uninstall(call: &Call, (id,): (String,)) -> Result<bool, RpcError> {
 
 fn all_logs(call: &Call, (id,): (String,)) -> Result<Vec<rpc::Log>, RpcError> {
     match call.node.filters.ask(&id)?.0 {
-        Kind::Logs(filter) => logs::all(call, &filter),
+        Kind::Logs(filter) => logs::all(call, filter.filter()),
         Kind::Blocks | Kind::Pending => Err(RpcError::NotALogFilter),
     }
 }
@@ -177,23 +179,44 @@ enum Changes {
     Hashes(Vec<B256>),
 }
 
-fn changes(call: &Call, (id,): (String,)) -> Result<Changes, RpcError> {
+/// What is new. It is as good as told when it is written: whoever asked is answered with that, unless
+/// the time is over.
+fn changes(call: &Call, (id,): (String,)) -> Result<Box<RawValue>, RpcError> {
     let (kind, follower) = call.node.filters.ask(&id)?;
-    let at = call.deadline.at();
-    let mut follower = follower.try_lock_until(at).ok_or_else(|| call.deadline.passed())?;
+    let mut follower = follower.try_lock().ok_or(RpcError::FilterBusy)?;
+    let most = call.limits().response_bytes() as usize;
     let logs = logs::most_logs(call.limits());
-    let portion = Portion { blocks: BLOCKS_PER_POLL, logs };
+    let mut portion = Portion { blocks: BLOCKS_PER_POLL, logs };
+    loop {
+        let News { news, follower: after } = news(call, &kind, &follower, portion)?;
+        match to_json(&news, most) {
+            Err(RpcError::ResponseTooBig { .. }) if portion.blocks > 1 => portion = portion.half(),
+            json => {
+                let json = json?;
+                call.deadline.check()?;
+                *follower = after;
+                return Ok(json);
+            }
+        }
+    }
+}
+
+fn news(
+    call: &Call,
+    kind: &Kind,
+    follower: &Follower,
+    portion: Portion,
+) -> Result<News<Changes>, RpcError> {
     Ok(match kind {
-        Kind::Pending => Changes::Hashes(Vec::new()),
+        Kind::Pending => News { news: Changes::Hashes(Vec::new()), follower: *follower },
         Kind::Blocks => {
-            let News { news, last } = progress::headers(call, &follower, portion)?;
-            follower.last = last;
-            Changes::Hashes(news.into_iter().map(|header| header.hash).collect())
+            let News { news, follower } = progress::headers(call, follower, portion)?;
+            let hashes = news.into_iter().map(|header| header.hash).collect();
+            News { news: Changes::Hashes(hashes), follower }
         }
         Kind::Logs(filter) => {
-            let News { news, last } = progress::logs(call, &follower, &filter, portion)?;
-            follower.last = last;
-            Changes::Logs(news)
+            let News { news, follower } = progress::logs(call, follower, filter.filter(), portion)?;
+            News { news: Changes::Logs(news), follower }
         }
     })
 }
@@ -201,12 +224,12 @@ fn changes(call: &Call, (id,): (String,)) -> Result<Changes, RpcError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::progress::{Known, Removed};
+    use crate::rpc::progress::Known;
 
     #[test]
     fn filters_are_bounded_and_forgotten() {
         let filters = Filters::new(2);
-        let at = Follower::at(&Removed::default(), Known { number: 1, hash: B256::ZERO });
+        let at = Follower::at(Known { number: 1, hash: B256::ZERO }, 0);
         let first = filters.add(Kind::Blocks, at).unwrap();
         let second = filters.add(Kind::Blocks, at).unwrap();
         assert!(matches!(filters.add(Kind::Blocks, at), Err(RpcError::TooManyFilters { most: 2 })));

@@ -39,7 +39,7 @@ pub(super) enum Place {
     Range(Option<BlockNumberOrTag>, Option<BlockNumberOrTag>),
 }
 
-/// Which logs are meant.
+/// Which logs are meant. The alternatives of the query are in order, each once.
 #[derive(Clone, Debug)]
 pub(super) struct LogFilter {
     pub(super) place: Place,
@@ -91,6 +91,7 @@ impl Argument for LogFilter {
             addresses: addresses.into_iter().map(|Prefixed(address)| address).collect(),
             ..LogQuery::default()
         };
+        sort(&mut query.addresses);
         at_most(places.len(), query.topics.len())?;
         for (topics, place) in query.topics.iter_mut().zip(places) {
             let alternatives = place.map(OneOrMany::into_vec).unwrap_or_default();
@@ -98,6 +99,7 @@ impl Argument for LogFilter {
             // With `null` among them any topic will do.
             let alternatives: Option<Vec<_>> = alternatives.into_iter().collect();
             *topics = alternatives.into_iter().flatten().map(|Prefixed(topic)| topic).collect();
+            sort(topics);
         }
         let place = match (written.block_hash, written.from_block, written.to_block) {
             (Some(Prefixed(hash)), None, None) => Place::Block(hash),
@@ -112,14 +114,20 @@ impl Argument for LogFilter {
     }
 }
 
+/// Alternatives in order, each once.
+fn sort<T: Ord>(alternatives: &mut Vec<T>) {
+    alternatives.sort_unstable();
+    alternatives.dedup();
+}
+
 impl LogFilter {
     fn matches(&self, log: &alloy_primitives::Log) -> bool {
         let LogQuery { addresses, topics } = &self.query;
-        let has_address = addresses.is_empty() || addresses.contains(&log.address);
+        let has_address = addresses.is_empty() || addresses.binary_search(&log.address).is_ok();
         has_address
             && topics.iter().enumerate().all(|(place, wanted)| {
-                wanted.is_empty()
-                    || log.topics().get(place).is_some_and(|topic| wanted.contains(topic))
+                let is_wanted = |topic| wanted.binary_search(topic).is_ok();
+                wanted.is_empty() || log.topics().get(place).is_some_and(is_wanted)
             })
     }
 
@@ -169,7 +177,7 @@ impl LogFilter {
         let head = view.head().header.number;
         let end = |tag: BlockNumberOrTag| match tag {
             BlockNumberOrTag::Number(number) => Ok(number),
-            tag => resolve(view, call.context(), Some(tag.into())),
+            tag => resolve(view, Some(tag.into())),
         };
         let (from, to) = (end(from)?, end(to)?);
         if from > to {

@@ -13,9 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::RpcError;
+
+/// The longest time that anything may take. Beyond some centuries a clock has no such moment.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// When the answer to a call is due.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +28,9 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// In `time` from now.
+    /// In `time` from now; in [`LONGEST`] if that is sooner.
     pub(super) fn after(time: Duration) -> Self {
-        Self { at: Instant::now() + time, time }
+        Self { at: Instant::now() + time.min(LONGEST), time }
     }
 
     /// In `time` from now, or when this is, if that is sooner.
@@ -62,6 +65,8 @@ pub(super) enum Weight {
     Light,
     /// As many reads as the caller asks for, or execution.
     Heavy,
+    /// What subscriptions tell, for which nobody has asked just now.
+    News,
 }
 
 /// Threads that read.
@@ -69,6 +74,7 @@ pub(super) enum Weight {
 pub(super) struct Pool {
     light: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
+    news: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
@@ -78,6 +84,7 @@ impl Pool {
         Self {
             light: Arc::new(Semaphore::new(threads.max(1))),
             heavy: Arc::new(Semaphore::new(threads.div_ceil(2).max(1))),
+            news: Arc::new(Semaphore::new(threads.div_ceil(2).max(1))),
             waiting: Semaphore::new(waiting.clamp(1, Semaphore::MAX_PERMITS)),
         }
     }
@@ -95,23 +102,53 @@ impl Pool {
     ) -> Result<T, RpcError> {
         deadline.check()?;
         let place = self.waiting.try_acquire().map_err(|_| RpcError::Busy)?;
-        let threads = match weight {
-            Weight::Light => Arc::clone(&self.light),
-            Weight::Heavy => Arc::clone(&self.heavy),
-        };
-        let due = deadline.at().into();
-        let permit = tokio::time::timeout_at(due, threads.acquire_owned()).await;
-        let permit = permit.map_err(|_| deadline.passed())?.map_err(|_| RpcError::Busy)?;
+        let permit = tokio::time::timeout_at(deadline.at().into(), self.thread(weight)).await;
+        let permit = permit.map_err(|_| deadline.passed())??;
         drop(place);
-        let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        match tokio::time::timeout_at(due, work).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(RpcError::Panicked),
-            Err(_) => Err(deadline.passed()),
-        }
+        on(permit, deadline, work).await
+    }
+
+    /// As [`run`](Self::run), for who waits for a thread as long as it takes. The time of `work` begins
+    /// when there is one.
+    ///
+    /// # Errors
+    /// Those of `work`, [`RpcError::TimedOut`] when the time is over, and [`RpcError::Panicked`].
+    pub(super) async fn run_when_free<T: Send + 'static>(
+        &self,
+        weight: Weight,
+        time: Duration,
+        work: impl FnOnce(Deadline) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let permit = self.thread(weight).await?;
+        let deadline = Deadline::after(time);
+        on(permit, deadline, move || work(deadline)).await
+    }
+
+    /// The right to a thread.
+    async fn thread(&self, weight: Weight) -> Result<OwnedSemaphorePermit, RpcError> {
+        let threads = match weight {
+            Weight::Light => &self.light,
+            Weight::Heavy => &self.heavy,
+            Weight::News => &self.news,
+        };
+        Arc::clone(threads).acquire_owned().await.map_err(|_| RpcError::Busy)
+    }
+}
+
+/// Does `work` on the thread to which `permit` is the right.
+async fn on<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    deadline: Deadline,
+    work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
+) -> Result<T, RpcError> {
+    let work = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    match tokio::time::timeout_at(deadline.at().into(), work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(RpcError::Panicked),
+        Err(_) => Err(deadline.passed()),
     }
 }
 
@@ -183,5 +220,12 @@ mod tests {
         assert!(Deadline::after(LONG).check().is_ok());
         assert!(Deadline::after(LONG).within(Duration::ZERO).check().is_err());
         assert!(Deadline::after(Duration::ZERO).within(LONG).check().is_err());
+    }
+
+    #[test]
+    fn all_the_time_of_the_world_is_a_time() {
+        let deadline = Deadline::after(Duration::MAX);
+        assert!(deadline.check().is_ok());
+        assert!(deadline.within(Duration::MAX).within(Duration::ZERO).check().is_err());
     }
 }

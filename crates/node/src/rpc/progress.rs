@@ -57,19 +57,27 @@ impl Known {
 pub(super) struct Follower {
     /// The last block that he knows of.
     pub(super) last: Known,
-    /// How often removed blocks had been lost when he began.
+    /// How often removed blocks had been lost when that was part of the chain.
     losses: u64,
 }
 
 impl Follower {
-    /// Somebody who begins with the head of `view`.
-    pub(super) fn begin(removed: &Removed, view: &View) -> Self {
-        Self::at(removed, Known { number: view.head().header.number, hash: view.head().hash })
+    /// Somebody who knows of the block `last`, which was part of the chain when removed blocks had been
+    /// lost `losses` times.
+    pub(super) const fn at(last: Known, losses: u64) -> Self {
+        Self { last, losses }
     }
 
-    /// Somebody who begins with the block `last`.
-    pub(super) fn at(removed: &Removed, last: Known) -> Self {
-        Self { last, losses: removed.kept.lock().losses }
+    /// Somebody who begins with the head.
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    pub(super) fn begin(call: &Call) -> Result<Self, RpcError> {
+        // Before the view is taken: what is lost later may be what he knows.
+        let losses = call.node.removed.losses();
+        let view = call.view()?;
+        let head = view.head();
+        Ok(Self::at(Known { number: head.header.number, hash: head.hash }, losses))
     }
 
     /// The last block that he knows of after `event`, where that begins with the one he knows of now.
@@ -102,6 +110,11 @@ struct Kept {
 }
 
 impl Removed {
+    /// How often some were lost.
+    fn losses(&self) -> u64 {
+        self.kept.lock().losses
+    }
+
     /// Keeps what `event` removed.
     pub(super) fn learn(&self, event: &ChainEvent) {
         let mut kept = self.kept.lock();
@@ -145,10 +158,25 @@ struct Back {
     removed: Vec<Arc<EventBlock>>,
     /// The block of the chain on which they stood.
     common: Known,
+    /// How often removed blocks had been lost when it was looked for.
+    losses: u64,
 }
 
-/// The way back for `follower`; `None` where it cannot be said yet.
-fn back(removed: &Removed, view: &View, follower: &Follower) -> Result<Option<Back>, RpcError> {
+/// The view in which to look for what is new, and the way back for `follower`; `None` where that cannot
+/// be said yet.
+fn begin(call: &Call, follower: &Follower) -> Result<Option<(Arc<View>, Back)>, RpcError> {
+    let losses = call.node.removed.losses();
+    let view = call.view()?;
+    let back = back(&call.node.removed, &view, follower, losses)?;
+    Ok(back.map(|back| (view, back)))
+}
+
+fn back(
+    removed: &Removed,
+    view: &View,
+    follower: &Follower,
+    losses: u64,
+) -> Result<Option<Back>, RpcError> {
     let mut common = follower.last;
     let mut passed = Vec::new();
     while view.hash(common.number)? != Some(common.hash) {
@@ -156,7 +184,7 @@ fn back(removed: &Removed, view: &View, follower: &Follower) -> Result<Option<Ba
         common = Known::parent_of(&event).ok_or(RpcError::UnknownFilter)?;
         passed.push(event);
     }
-    Ok(Some(Back { removed: passed, common }))
+    Ok(Some(Back { removed: passed, common, losses }))
 }
 
 /// How much somebody is told at once. The rest comes the next time.
@@ -168,16 +196,23 @@ pub(super) struct Portion {
     pub(super) logs: usize,
 }
 
-/// News, and the last block that who hears them knows of.
-#[derive(Debug)]
-pub(super) struct News<T> {
-    pub(super) news: Vec<T>,
-    pub(super) last: Known,
+impl Portion {
+    /// Half as much.
+    pub(super) const fn half(self) -> Self {
+        Self { blocks: self.blocks.div_ceil(2), logs: self.logs.div_ceil(2) }
+    }
 }
 
-impl<T> News<T> {
+/// News, and what who hears them knows then.
+#[derive(Debug)]
+pub(super) struct News<T> {
+    pub(super) news: T,
+    pub(super) follower: Follower,
+}
+
+impl<T: Default> News<T> {
     fn none(follower: &Follower) -> Self {
-        Self { news: Vec::new(), last: follower.last }
+        Self { news: T::default(), follower: *follower }
     }
 }
 
@@ -193,15 +228,15 @@ pub(super) fn headers(
     call: &Call,
     follower: &Follower,
     portion: Portion,
-) -> Result<News<StoredHeader>, RpcError> {
-    let view = call.view()?;
-    let back = back(&call.node.removed, &view, follower)?;
-    let Some(Back { common, .. }) = back else { return Ok(News::none(follower)) };
+) -> Result<News<Vec<StoredHeader>>, RpcError> {
+    let Some((view, back)) = begin(call, follower)? else { return Ok(News::none(follower)) };
+    let Back { common, losses, .. } = back;
     let numbers = common.number + 1..=last_told(&view, common, portion);
     let headers = numbers.map(|number| blocks::header(&view, number));
     let news = headers.collect::<Result<Vec<_>, _>>()?;
     let last = news.last().map(|last| Known { number: last.header.number, hash: last.hash });
-    Ok(News { last: last.unwrap_or(common), news })
+    let follower = Follower::at(last.unwrap_or(common), losses);
+    Ok(News { news, follower })
 }
 
 /// The logs that are new to `follower`, after those that are taken back.
@@ -213,20 +248,28 @@ pub(super) fn logs(
     follower: &Follower,
     filter: &LogFilter,
     portion: Portion,
-) -> Result<News<rpc::Log>, RpcError> {
-    let view = call.view()?;
-    let back = back(&call.node.removed, &view, follower)?;
-    let Some(Back { removed, common }) = back else { return Ok(News::none(follower)) };
-    let removed = removed.iter().filter(|event| filter.covers(event.block.header.number));
-    let mut news: Vec<_> =
-        removed.flat_map(|event| filter.of_block(&event.block, &event.receipts, true)).collect();
+) -> Result<News<Vec<rpc::Log>>, RpcError> {
+    let Some((view, back)) = begin(call, follower)? else { return Ok(News::none(follower)) };
+    let Back { removed, common, losses } = back;
+    let mut news = Vec::new();
+    for event in removed {
+        if filter.covers(event.block.header.number) {
+            news.extend(filter.of_block(&event.block, &event.receipts, true));
+        }
+        if news.len() >= portion.logs {
+            // The block before it may be removed, too, and is the next one to be told.
+            let last = Known::parent_of(&event).ok_or(RpcError::UnknownFilter)?;
+            return Ok(News { news, follower: Follower { last, ..*follower } });
+        }
+    }
     let end = last_told(&view, common, portion);
-    let found = logs::search(call, &view, filter, common.number + 1..=end, portion.logs)?;
+    let most = portion.logs - news.len();
+    let found = logs::search(call, &view, filter, common.number + 1..=end, most)?;
     let covered = |log: &rpc::Log| log.block_number.is_none_or(|number| filter.covers(number));
     news.extend(found.logs.into_iter().filter(covered));
     let number = found.stopped_after.unwrap_or(end);
     let hash = view.hash(number)?.ok_or_else(|| blocks::missing(number))?;
-    Ok(News { news, last: Known { number, hash } })
+    Ok(News { news, follower: Follower::at(Known { number, hash }, losses) })
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use alloy_rpc_types_eth::{
     simulate::{SimCallResult, SimulateError as CallFailure, SimulatePayload},
 };
 use warpline_engine::{
-    CallEnd, CallRefusal, SimulateError, SimulateOptions, SimulatedBlock, SimulatedCall,
-    halt_message, revert_message,
+    CallEnd, CallRefusal, SimulateOptions, SimulatedBlock, SimulatedCall, halt_message,
+    revert_message,
 };
 use warpline_primitives::StateDiff;
-use warpline_storage::{StateView, StorageError};
+use warpline_storage::StateView;
 
 use super::{
     RpcError,
@@ -43,7 +43,9 @@ fn simulate(
     let gas_cap = call.limits().gascap;
     let options = SimulateOptions { gas_cap, deadline: Some(deadline.at()), cancellation: None };
     let root = |changes: &StateDiff| root(&place.state.state, changes, deadline);
-    let simulated = engine.simulate(&place.header, &place.state, &payload, options, root)?;
+    let simulated = engine
+        .simulate(&place.header, &place.state, &payload, options, root)
+        .map_err(|error| RpcError::of_simulation(error, deadline))?;
     let is_full = payload.return_full_transactions;
     Ok(simulated.into_iter().map(|block| written(block, is_full)).collect())
 }
@@ -99,22 +101,5 @@ fn failure(end: CallEnd) -> Option<CallFailure> {
             message: halt_message(&reason).to_owned(),
             data: None,
         }),
-    }
-}
-
-impl From<SimulateError<StorageError>> for RpcError {
-    fn from(error: SimulateError<StorageError>) -> Self {
-        match error {
-            SimulateError::Call(error) => match error.into() {
-                // The same rules have codes of their own here.
-                Self::Call(error) => Self::Simulation(Box::new(SimulateError::Call(*error))),
-                error => error,
-            },
-            SimulateError::Root(error) => match error.downcast::<Self>() {
-                Ok(error) => *error,
-                Err(error) => Self::Simulation(Box::new(SimulateError::Root(error))),
-            },
-            error => Self::Simulation(Box::new(error)),
-        }
     }
 }

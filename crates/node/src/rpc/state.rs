@@ -34,7 +34,7 @@ pub(super) fn register(methods: &mut Registry) {
 /// no longer kept.
 pub(super) fn state(call: &Call, id: Option<BlockId>) -> Result<StateView, RpcError> {
     let view = call.view()?;
-    let number = resolve(&view, call.context(), id)?;
+    let number = resolve(&view, id)?;
     Ok(view.state_at(number)?)
 }
 

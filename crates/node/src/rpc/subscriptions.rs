@@ -3,17 +3,19 @@
 //! What an event says is passed on as it is, where it continues what the client knows. Otherwise, most
 //! often because the client reads so slowly that events were missed, what is new to it is looked up in
 //! the database, so that a slow client is told late but is told everything.
+//!
+//! Whether a block has any logs that are wanted is seen from its bloom. Where it may have, they are
+//! looked for and written on the [pool](super::pool), and count as unsent from when they are written.
 
 use std::sync::Arc;
 
-use alloy_rpc_types_eth as rpc;
 use jsonrpsee::{
     core::SubscriptionError,
     server::{Extensions, PendingSubscriptionSink, SubscriptionSink},
     types::{ErrorObjectOwned, Params},
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{
@@ -22,16 +24,14 @@ use super::{
     blocks::rpc_header,
     connection::Activity,
     context::{Call, Node},
+    kept::{KeptFilter, Room},
     logs::{LogFilter, Place},
     methods::Registry,
-    pool::{Deadline, Weight},
-    progress::{self, Follower, News, Portion},
+    pool::Weight,
+    progress::{self, Follower, Known, News, Portion},
     unsent::ServerUnsent,
 };
-use crate::{
-    event::{ChainEvent, EventBlock},
-    metrics,
-};
+use crate::{event::ChainEvent, metrics};
 
 /// What is looked up at once: it waits in memory for a client that reads slowly.
 const PORTION: Portion = Portion { blocks: 256, logs: 1000 };
@@ -51,11 +51,17 @@ pub(super) fn register(methods: &mut Registry) {
     });
 }
 
+/// What a client can follow.
+#[derive(Clone, Debug)]
+enum Followed {
+    Heads,
+    Logs(Arc<KeptFilter>),
+}
+
 /// What a client wants to be told.
 #[derive(Debug)]
 enum Wanted {
-    Heads,
-    Logs(LogFilter),
+    News(Followed),
     /// Transactions that wait: there are none to tell of.
     Pending,
     /// Whether the node fetches blocks from others: it does not.
@@ -63,11 +69,11 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn parse(params: &Params<'_>) -> Result<Self, RpcError> {
+    fn parse(params: &Params<'_>, room: &Room) -> Result<Self, RpcError> {
         type Raw = Option<Json<Box<RawValue>>>;
         let (kind, options) = <(String, Raw)>::parse(params.as_str())?;
         match kind.as_str() {
-            "newHeads" => Ok(Self::Heads),
+            "newHeads" => Ok(Self::News(Followed::Heads)),
             "newPendingTransactions" => Ok(Self::Pending),
             "syncing" => Ok(Self::Syncing),
             "logs" => {
@@ -76,7 +82,9 @@ impl Wanted {
                 let filter = filter.map_err(|problem| RpcError::Argument { index: 1, problem })?;
                 match filter.place {
                     Place::Block(_) => Err(RpcError::FilterOfOneBlock),
-                    Place::Range(..) => Ok(Self::Logs(filter)),
+                    Place::Range(..) => {
+                        Ok(Self::News(Followed::Logs(KeptFilter::new(filter, room)?)))
+                    }
                 }
             }
             _ => Err(RpcError::UnknownSubscription),
@@ -91,7 +99,7 @@ async fn subscribe(
     node: Arc<Node>,
     extensions: Extensions,
 ) -> Result<(), SubscriptionError> {
-    let wanted = match Wanted::parse(&params) {
+    let wanted = match Wanted::parse(&params, &node.room) {
         Ok(wanted) => wanted,
         Err(error) => {
             pending.reject(error).await;
@@ -103,7 +111,7 @@ async fn subscribe(
     let connection = connection.unwrap_or_else(|| Activity::new(ServerUnsent::default()));
     // Before the client knows of its subscription: it misses nothing from then on.
     let events = node.context.events.subscribe();
-    let follower = match begin(&node).await {
+    let follower = match look_up(&node, |call| Follower::begin(&call)).await {
         Ok(follower) => follower,
         Err(error) => {
             pending.reject(error).await;
@@ -113,15 +121,15 @@ async fn subscribe(
     let Ok(sink) = pending.accept().await else { return Ok(()) };
     let _counted = metrics::Running::subscription();
     let told = match wanted {
-        Wanted::Heads => {
-            Telling { sink, connection, node, follower, news: Heads }.tell(events).await
+        Wanted::News(followed) => {
+            Telling { sink, connection, node, follower, followed }.tell(events).await
         }
-        Wanted::Logs(filter) => {
-            Telling { sink, connection, node, follower, news: Logs(filter) }.tell(events).await
-        }
-        Wanted::Syncing => match send(&sink, &connection, &false).await {
-            Ok(()) => closed(&sink).await,
-            ended => ended,
+        Wanted::Syncing => match to_raw_value(&false) {
+            Ok(json) => match send(&sink, &connection, vec![json]).await {
+                Ok(()) => closed(&sink).await,
+                ended => ended,
+            },
+            Err(error) => Err(Ended::Failed(RpcError::Serialize(error))),
         },
         Wanted::Pending => closed(&sink).await,
     };
@@ -134,20 +142,15 @@ async fn subscribe(
     }
 }
 
-async fn begin(node: &Arc<Node>) -> Result<Follower, RpcError> {
-    look_up(node, Weight::Light, |call| Ok(Follower::begin(&call.node.removed, &*call.view()?)))
-        .await
-}
-
 /// Reads from the database, as a call does.
 async fn look_up<T: Send + 'static>(
     node: &Arc<Node>,
-    weight: Weight,
-    read: impl FnOnce(&Call) -> Result<T, RpcError> + Send + 'static,
+    read: impl FnOnce(Call) -> Result<T, RpcError> + Send + 'static,
 ) -> Result<T, RpcError> {
-    let deadline = Deadline::after(node.limits.call_time());
-    let call = Call { node: Arc::clone(node), deadline };
-    node.pool.run(weight, deadline, move || read(&call)).await
+    let time = node.limits.call_time();
+    let call = Arc::clone(node);
+    let work = move |deadline| read(Call { node: call, deadline });
+    node.pool.run_when_free(Weight::News, time, work).await
 }
 
 /// Why nothing more is told.
@@ -159,117 +162,135 @@ enum Ended {
     Failed(RpcError),
 }
 
-/// What is new, as the client wants to hear it.
-trait NewsOf: Clone + Send + 'static {
-    type Item: Serialize + Send + 'static;
-
-    /// In a block that was removed, or added.
-    fn of_block(&self, block: &EventBlock, is_removed: bool) -> Vec<Self::Item>;
-
-    /// In the database.
-    fn look_up(&self, call: &Call, follower: &Follower) -> Result<News<Self::Item>, RpcError>;
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Heads;
-
-#[derive(Clone, Debug)]
-struct Logs(LogFilter);
-
-impl NewsOf for Heads {
-    type Item = rpc::Header;
-
-    fn of_block(&self, block: &EventBlock, is_removed: bool) -> Vec<rpc::Header> {
-        let block = (!is_removed).then_some(&block.block);
-        block.map(|block| rpc_header(block.header.clone(), block.hash)).into_iter().collect()
-    }
-
-    fn look_up(&self, call: &Call, follower: &Follower) -> Result<News<rpc::Header>, RpcError> {
-        let News { news, last } = progress::headers(call, follower, PORTION)?;
-        let news = news.into_iter().map(|stored| rpc_header(stored.header, stored.hash)).collect();
-        Ok(News { news, last })
+impl From<RpcError> for Ended {
+    fn from(error: RpcError) -> Self {
+        Self::Failed(error)
     }
 }
 
-impl NewsOf for Logs {
-    type Item = rpc::Log;
+/// News as they are written.
+type Written = Vec<Box<RawValue>>;
 
-    fn of_block(&self, block: &EventBlock, is_removed: bool) -> Vec<rpc::Log> {
-        let Self(filter) = self;
-        if !filter.covers(block.block.header.number) {
-            return Vec::new();
+fn write(news: impl IntoIterator<Item = impl Serialize>) -> Result<Written, RpcError> {
+    news.into_iter().map(|news| to_raw_value(&news).map_err(RpcError::Serialize)).collect()
+}
+
+impl Followed {
+    /// What is new in the database.
+    fn look_up(&self, call: &Call, follower: &Follower) -> Result<News<Written>, RpcError> {
+        match self {
+            Self::Heads => {
+                let News { news, follower } = progress::headers(call, follower, PORTION)?;
+                let headers = news.into_iter().map(|stored| rpc_header(stored.header, stored.hash));
+                Ok(News { news: write(headers)?, follower })
+            }
+            Self::Logs(filter) => {
+                let News { news, follower } =
+                    progress::logs(call, follower, filter.filter(), PORTION)?;
+                Ok(News { news: write(news)?, follower })
+            }
         }
-        filter.of_block(&block.block, &block.receipts, is_removed)
     }
+}
 
-    fn look_up(&self, call: &Call, follower: &Follower) -> Result<News<rpc::Log>, RpcError> {
-        progress::logs(call, follower, &self.0, PORTION)
+/// The logs of which `event` tells; `None` where they are more than are told at once.
+fn logs_of(event: &ChainEvent, filter: &KeptFilter) -> Result<Option<Written>, RpcError> {
+    let removed = event.removed.iter().map(|block| (block, true));
+    let added = event.added.iter().map(|block| (block, false));
+    let mut written = Written::new();
+    for (block, is_removed) in removed.chain(added) {
+        if !filter.may_be_in(block) {
+            continue;
+        }
+        let logs = filter.filter().of_block(&block.block, &block.receipts, is_removed);
+        if written.len() + logs.len() > PORTION.logs {
+            return Ok(None);
+        }
+        written.extend(write(logs)?);
     }
+    Ok(Some(written))
 }
 
 /// A subscription while it is served.
-struct Telling<N> {
+struct Telling {
     sink: SubscriptionSink,
     connection: Activity,
     node: Arc<Node>,
     follower: Follower,
-    news: N,
+    followed: Followed,
 }
 
-impl<N: NewsOf> Telling<N> {
+impl Telling {
     async fn tell(mut self, mut events: broadcast::Receiver<Arc<ChainEvent>>) -> Result<(), Ended> {
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
                 closed = closed(&self.sink) => return closed,
             };
-            match event {
-                Ok(event) => match self.follower.after(&event) {
-                    Some(last) => {
-                        self.send_event(&event).await?;
-                        self.follower.last = last;
-                    }
-                    None => self.catch_up().await?,
-                },
-                Err(RecvError::Lagged(_)) => self.catch_up().await?,
+            let told = match event {
+                Ok(event) => self.written(event).await?,
+                Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return Ok(()),
+            };
+            match told {
+                Some((news, last)) => {
+                    send(&self.sink, &self.connection, news).await?;
+                    self.follower.last = last;
+                }
+                None => self.catch_up().await?,
             }
         }
     }
 
-    /// Tells of an event, a block at a time: what waits for a slow client is not much.
-    async fn send_event(&self, event: &ChainEvent) -> Result<(), Ended> {
-        let removed = event.removed.iter().map(|block| (block, true));
-        let added = event.added.iter().map(|block| (block, false));
-        for (block, is_removed) in removed.chain(added) {
-            self.send_all(self.news.of_block(block, is_removed)).await?;
-        }
-        Ok(())
+    /// What `event` says, and the last block that the client knows of then; `None` where it does not
+    /// continue what the client knows, or says much. The event is not kept longer than that takes.
+    async fn written(&self, event: Arc<ChainEvent>) -> Result<Option<(Written, Known)>, RpcError> {
+        let Some(last) = self.follower.after(&event) else { return Ok(None) };
+        let written = match &self.followed {
+            Followed::Heads => {
+                let headers = event.added.iter().map(|block| &block.block);
+                Some(write(headers.map(|block| rpc_header(block.header.clone(), block.hash)))?)
+            }
+            Followed::Logs(filter) => {
+                let mut blocks = event.removed.iter().chain(&event.added);
+                if !blocks.any(|block| filter.may_be_in(block)) {
+                    return Ok(Some((Written::new(), last)));
+                }
+                let (node, filter) = (Arc::clone(&self.node), Arc::clone(filter));
+                let write = move |_: Call| {
+                    let written = logs_of(&event, &filter)?;
+                    if written.is_none() {
+                        // They are looked up, those of removed blocks among these.
+                        node.removed.learn(&event);
+                    }
+                    Ok(written)
+                };
+                look_up(&self.node, write).await?
+            }
+        };
+        Ok(written.map(|written| (written, last)))
     }
 
     /// Tells everything up to the head. What events say of it later does not continue what the client
-    /// knows then, and is passed over. Of the subscriptions of a connection one at a time catches up.
+    /// knows then, and is passed over. Of the subscriptions of a connection one at a time catches up,
+    /// and only when the client reads what it is sent.
     async fn catch_up(&mut self) -> Result<(), Ended> {
         let _turn = self.connection.catch_up().await;
         loop {
-            let (news, follower) = (self.news.clone(), self.follower);
-            let looked_up =
-                look_up(&self.node, Weight::Heavy, move |call| news.look_up(call, &follower)).await;
-            let News { news, last } = looked_up.map_err(Ended::Failed)?;
-            let is_all = last == self.follower.last;
-            self.send_all(news).await?;
-            self.follower.last = last;
+            tokio::select! {
+                () = self.connection.reads() => {}
+                closed = closed(&self.sink) => return closed,
+            }
+            let (followed, follower) = (self.followed.clone(), self.follower);
+            let looked_up = look_up(&self.node, move |call| followed.look_up(&call, &follower));
+            let News { news, follower } = looked_up.await?;
+            let is_all = follower.last == self.follower.last;
+            send(&self.sink, &self.connection, news).await?;
+            self.follower = follower;
             if is_all {
                 return Ok(());
             }
         }
-    }
-
-    async fn send_all(&self, news: Vec<N::Item>) -> Result<(), Ended> {
-        for news in news {
-            send(&self.sink, &self.connection, &news).await?;
-        }
-        Ok(())
     }
 }
 
@@ -278,17 +299,14 @@ async fn closed(sink: &SubscriptionSink) -> Result<(), Ended> {
     Err(Ended::Closed)
 }
 
-async fn send(
-    sink: &SubscriptionSink,
-    connection: &Activity,
-    news: &impl Serialize,
-) -> Result<(), Ended> {
-    let json = serde_json::value::to_raw_value(news);
-    let json = json.map_err(|error| Ended::Failed(RpcError::Serialize(error)))?;
-    let (mut answer, bytes) = (connection.answer(), json.get().len());
-    answer.add(bytes);
-    sink.send(json).await.map_err(|_| Ended::Closed)?;
-    // Around it there is more that says whose it is, which is little.
-    answer.complete(bytes);
+async fn send(sink: &SubscriptionSink, connection: &Activity, news: Written) -> Result<(), Ended> {
+    let mut answer = connection.answer();
+    answer.add(news.iter().map(|json| json.get().len()).sum());
+    for json in news {
+        let bytes = json.get().len();
+        sink.send(json).await.map_err(|_| Ended::Closed)?;
+        // Around it there is more that says whose it is, which is little.
+        answer.complete_part(bytes);
+    }
     Ok(())
 }

@@ -79,7 +79,7 @@ fn indexed(
     index: Quantity,
 ) -> Result<Option<(RecoveredBlock, usize)>, RpcError> {
     let view = call.view()?;
-    let Some(number) = find(&view, call.context(), id)? else { return Ok(None) };
+    let Some(number) = find(&view, id)? else { return Ok(None) };
     let block = blocks::block(&view, number)?;
     let index = usize::try_from(index.0).ok().filter(|index| *index < block.transactions.len());
     Ok(index.map(|index| (block, index)))
@@ -271,7 +271,7 @@ fn block_receipts(
     (id,): (BlockId,),
 ) -> Result<Option<Vec<rpc::TransactionReceipt>>, RpcError> {
     let view = call.view()?;
-    let Some(number) = find(&view, call.context(), id)? else { return Ok(None) };
+    let Some(number) = find(&view, id)? else { return Ok(None) };
     let block = blocks::block(&view, number)?;
     let receipts = receipts_of(&view, &block)?;
     Ok(Some(written_receipts(&call.context().chain, &block, receipts, |_| true)))

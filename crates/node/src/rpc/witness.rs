@@ -15,7 +15,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_debug::ExecutionWitness;
 use parking_lot::Mutex;
 use warpline_chain::EthereumHardforks as _;
-use warpline_engine::{CallError, Engine, EngineConfig, ExecuteOptions, ExecutionError, Strategy};
+use warpline_engine::{Engine, EngineConfig, ExecuteOptions, ExecutionError, Strategy};
 use warpline_primitives::{Account, CommitObserver, RecoveredBlock, StateDiff, StateSource};
 use warpline_replay::TransactionRoots;
 use warpline_storage::{StateView, StorageError};
@@ -64,7 +64,8 @@ fn witness(
     // One without code in its cache, for it has to ask for all there is, and without other threads.
     let engine = Engine::new(engine.vm().clone(), EngineConfig::with_threads(1));
     let engine = engine.map_err(|_| RpcError::Busy)?;
-    let output = engine.execute_with(block, &source, options).map_err(why)?;
+    let output =
+        engine.execute_with(block, &source, options).map_err(|error| why(error, deadline))?;
     // Who earns nothing is not read here, but is by those who pay after each transaction.
     source.account(block.header.beneficiary)?;
     trie.apply(&output.state).map_err(StorageError::from)?;
@@ -185,12 +186,12 @@ impl From<ReadError> for RpcError {
 }
 
 /// Why a block was not executed to its end.
-fn why(error: ExecutionError<ReadError>) -> RpcError {
+fn why(error: ExecutionError<ReadError>, deadline: Deadline) -> RpcError {
     let error = match error {
         ExecutionError::StateRead(error) => return error.into(),
         ExecutionError::InvalidBlock(error) => ExecutionError::InvalidBlock(error),
         ExecutionError::EngineBug(bug) => ExecutionError::EngineBug(bug),
         ExecutionError::Cancelled => ExecutionError::Cancelled,
     };
-    CallError::<StorageError>::from(error).into()
+    RpcError::of_call(error.into(), deadline)
 }

@@ -159,14 +159,19 @@ fn time_is_capped() {
     let long = params(LOOP, json!({ "gasLimit": "0xffffffffffff" }));
     for method in ["eth_call", "eth_estimateGas", "eth_createAccessList"] {
         let error = http.call(method, &long)["error"].take();
-        assert_eq!(error["code"], -32000, "{method}: {error}");
-        assert_eq!(error["message"], "execution aborted (timeout)", "{method}");
+        assert_eq!(error["code"], -32002, "{method}: {error}");
+        assert_eq!(error["message"], "request timed out after 1s", "{method}");
     }
     let blocks = json!([{ "blockStateCalls": [{
         "blockOverrides": { "gasLimit": "0xffffffffffff" },
         "stateOverrides": { CONTRACT: { "code": LOOP } }, "calls": [{ "to": CONTRACT }],
     }] }]);
-    assert_eq!(http.error("eth_simulateV1", &blocks.to_string()), -32000);
+    assert_eq!(http.error("eth_simulateV1", &blocks.to_string()), -32002);
+    let endless = json!([{ "to": CONTRACT }, "latest", {
+        "stateOverrides": { CONTRACT: { "code": LOOP } }, "tracer": "noopTracer",
+        "timeout": "99999999999999h",
+    }]);
+    assert_eq!(http.error("debug_traceCall", &endless.to_string()), -32002);
     // Whoever comes next is answered.
     assert_eq!(word(&mut http, "46", Value::Null), json!("0x539"));
 }
@@ -181,6 +186,9 @@ fn simulated_blocks_are_limited() {
     assert_eq!(http.error("eth_simulateV1", &blocks(0)), -32602);
     let far = json!([{ "blockStateCalls": [{ "blockOverrides": { "number": "0x101" } }] }]);
     assert_eq!(http.error("eth_simulateV1", &far.to_string()), -38026);
+    let last = json!({ "blockOverrides": { "time": "0xffffffffffffffff" } });
+    let after_it = json!([{ "blockStateCalls": [last, {}] }]);
+    assert_eq!(http.error("eth_simulateV1", &after_it.to_string()), -38021);
 }
 
 #[test]

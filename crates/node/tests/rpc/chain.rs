@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fs, path::Path, sync::Arc};
 
 use alloy_consensus::BlockHeader as _;
+use alloy_primitives::Bloom;
 use warpline_chain::{ChainSpec, EthereumHardforks as _, Genesis};
 use warpline_engine::{Engine, EngineConfig, Ethereum, ExecuteOptions, Strategy};
 use warpline_primitives::{CommitObserver, Receipt, RecoveredBlock};
@@ -73,6 +74,8 @@ impl Served {
         trie.apply(&output.state).unwrap();
         let updates = trie.commit();
         if block.header.state_root.is_zero() {
+            let blooms = output.receipts.iter().map(|receipt| *receipt.logs_bloom());
+            block.header.logs_bloom = blooms.fold(Bloom::ZERO, |all, bloom| all | bloom);
             block.header.state_root = updates.root;
             block.hash = block.header.hash_slow();
         }

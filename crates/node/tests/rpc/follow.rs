@@ -18,6 +18,10 @@ const SENDER: Address = Address::with_last_byte(0xa1);
 /// A contract that leaves two logs, with the topics 1, and 1 and 2.
 const LOGGER: Address = Address::with_last_byte(0xc0);
 
+/// A contract that leaves 1,200 logs without topics: more than are told at once.
+const TALKER: Address = Address::with_last_byte(0xc1);
+const MANY: usize = 1200;
+
 struct Chain {
     node: Node,
 }
@@ -27,17 +31,22 @@ impl Chain {
         Self { node: Node::start(fresh(), &config()) }
     }
 
-    /// A block with one call of the contract. Blocks of different `salt` are different.
+    /// A block with one call of the logger. Blocks of different `salt` are different.
     fn extend(&self, salt: u64) -> Arc<EventBlock> {
+        self.extend_with(LOGGER, salt)
+    }
+
+    /// A block with one call of `to`.
+    fn extend_with(&self, to: Address, salt: u64) -> Arc<EventBlock> {
         let view = self.node.served.database.view().unwrap();
         let parent = view.head();
         let base_fee = self.node.served.spec.next_base_fee(&parent.header);
         let call = TxEip1559 {
             chain_id: 1337,
             nonce: parent.header.number,
-            gas_limit: 100_000,
+            gas_limit: 1_000_000,
             max_fee_per_gas: 1_000_000_000,
-            to: TxKind::Call(LOGGER),
+            to: TxKind::Call(to),
             ..TxEip1559::default()
         };
         let call = Signed::new_unhashed(call, Signature::test_signature());
@@ -84,7 +93,7 @@ fn places(logs: &Value) -> Vec<(String, String, bool)> {
     logs.as_array().unwrap().iter().map(place).collect()
 }
 
-fn place(block: &EventBlock, index: u64, removed: bool) -> (String, String, bool) {
+fn place(block: &EventBlock, index: usize, removed: bool) -> (String, String, bool) {
     (hash(block), format!("{index:#x}"), removed)
 }
 
@@ -205,6 +214,51 @@ fn filters_tell_what_is_new() {
     assert_eq!(http.result("eth_uninstallFilter", &json!([logs]).to_string()), false);
     assert_eq!(http.error("eth_getFilterChanges", &json!([logs]).to_string()), -32000);
     assert_eq!(http.error("eth_newFilter", r#"[{"fromBlock":"0x3","toBlock":"0x2"}]"#), -32602);
+}
+
+#[test]
+fn a_poll_tells_what_fits_and_the_next_one_the_rest() {
+    let mut config = config();
+    config.rpc.max_response_size = 1;
+    let chain = Chain { node: Node::start(fresh(), &config) };
+    let mut http = chain.node.http();
+    let id = json!([http.result("eth_newFilter", "[{}]")]).to_string();
+    let blocks: Vec<_> = (0..3).map(|_| chain.extend_with(TALKER, 1)).collect();
+    let mut told = Vec::new();
+    let mut polls = 0;
+    while told.len() < 3 * MANY {
+        told.extend(places(&http.result("eth_getFilterChanges", &id)));
+        polls += 1;
+    }
+    let all = blocks.iter().flat_map(|block| (0..MANY).map(|index| place(block, index, false)));
+    assert_eq!(told, all.collect::<Vec<_>>());
+    assert!(polls > 1);
+    assert_eq!(http.error("eth_getLogs", r#"[{"fromBlock":"0x0"}]"#), -32008);
+}
+
+#[test]
+fn a_block_with_many_logs_is_told_as_any_other() {
+    let chain = Chain::start();
+    let mut logs = chain.node.ws();
+    logs.call("eth_subscribe", r#"["logs"]"#);
+    let mut told = |count: usize| {
+        let news = (0..count).map(|_| logs.receive()["params"]["result"].take()).collect();
+        places(&Value::Array(news))
+    };
+    let all = |block: &EventBlock, is_removed| {
+        (0..MANY).map(|index| place(block, index, is_removed)).collect::<Vec<_>>()
+    };
+    let first = chain.extend_with(TALKER, 1);
+    chain.tell(&[], &[&first]);
+    assert_eq!(told(MANY), all(&first, false));
+    chain.node.served.revert_to(0);
+    let other = chain.extend_with(TALKER, 2);
+    chain.tell(&[&first], &[&other]);
+    assert_eq!(told(MANY), all(&first, true));
+    assert_eq!(told(MANY), all(&other, false));
+    let next = chain.extend(1);
+    chain.tell(&[], &[&next]);
+    assert_eq!(told(2), [place(&next, 0, false), place(&next, 1, false)]);
 }
 
 #[test]

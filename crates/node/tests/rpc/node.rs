@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use warpline_node::{
     config::{Namespace, RpcConfig},
     event::{self, EventSender},
-    rpc::{Finality, RpcContext, RpcHandle, RpcServer},
+    rpc::{RpcContext, RpcHandle, RpcServer},
 };
 
 use crate::{
@@ -45,10 +45,8 @@ impl Node {
         let context = RpcContext {
             database: served.database.clone(),
             chain: served.spec.clone(),
-            genesis_hash: served.database.view().unwrap().hash(0).unwrap().unwrap(),
             engine: served.engine.clone(),
             events: events.clone(),
-            finality: Finality::Head,
             client_version: "warpline/test".to_owned(),
         };
         let handle = runtime.block_on(RpcServer::start(config, context)).unwrap();
@@ -96,6 +94,10 @@ pub(crate) fn fresh() -> Served {
                 "00000000000000000000000000000000000000c0": {
                     "balance": "0x0",
                     "code": "0x60015f5fa1600260015f5fa200"
+                },
+                "00000000000000000000000000000000000000c1": {
+                    "balance": "0x0",
+                    "code": "0x6104b05b5f5fa06001900380600357"
                 }
             }
         }"#,

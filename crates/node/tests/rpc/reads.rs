@@ -192,6 +192,8 @@ fn fees_follow_the_chain() {
     let next = http.result("eth_baseFee", "[]");
     assert_eq!(history["baseFeePerGas"][55], next);
     assert_eq!(http.result("eth_feeHistory", r#"[3,"0x5"]"#)["oldestBlock"], "0x3");
+    let nothing_asked = http.result("eth_feeHistory", r#"["0x1","latest",[]]"#);
+    assert_eq!(nothing_asked.get("reward"), None);
     assert_eq!(http.error("eth_feeHistory", r#"["0x1","0x37",[]]"#), -32602);
     assert_eq!(http.error("eth_feeHistory", r#"["0x1","latest",[50,49]]"#), -32602);
     let tip = http.result("eth_maxPriorityFeePerGas", "[]");
