@@ -82,6 +82,9 @@ pub enum StorageError {
         /// The first block whose state can be read.
         earliest: u64,
     },
+    /// A search took longer than it may: see [`StateView::until`](crate::StateView::until).
+    #[error("the search took too long")]
+    Late,
     /// A block does not follow the head.
     #[error("block {number} with parent {parent} does not follow the head {head} {head_hash}")]
     Disconnected {

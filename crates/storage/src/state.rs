@@ -1,6 +1,6 @@
 //! The state after a block, read from what is present and what was changed since.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
@@ -21,6 +21,8 @@ pub struct StateView {
     root: B256,
     /// Whether the block is the view's newest: then nothing was changed since.
     is_head: bool,
+    /// When long searches are given up.
+    deadline: Option<Instant>,
 }
 
 /// All keys that begin with a path of nibbles, the first and the last.
@@ -40,7 +42,25 @@ pub(crate) fn bounds(path: &Nibbles) -> (B256, B256) {
 impl StateView {
     pub(crate) fn new(view: Arc<View>, number: u64, root: B256) -> Self {
         let is_head = view.head().header.number == number;
-        Self { view, number, root, is_head }
+        Self { view, number, root, is_head, deadline: None }
+    }
+
+    /// The same state, where a search that takes longer than to `deadline` fails with
+    /// [`StorageError::Late`].
+    ///
+    /// A read is a few lookups, whatever the state. But a leaf of long ago, where there are many now, is
+    /// found by looking through these.
+    #[must_use]
+    pub const fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    fn check_time(&self) -> Result<(), StorageError> {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(StorageError::Late),
+            _ => Ok(()),
+        }
     }
 
     /// The block after which this is the state.
@@ -119,6 +139,7 @@ impl StateView {
     ) -> Result<Option<(B256, StoredAccount)>, StorageError> {
         let (first, last) = bounds(path);
         for entry in self.view.accounts.range::<&[u8; 32]>(&first.0..=&last.0)? {
+            self.check_time()?;
             let key = B256::from(*entry?.0.value());
             if let Some(account) = self.hashed_account(key)? {
                 return Ok(Some((key, account)));
@@ -130,6 +151,7 @@ impl StateView {
         let (first, last): ([u8; 40], [u8; 40]) =
             (versioned(&first.0, 0), versioned(&last.0, u64::MAX));
         for entry in self.view.account_history.range::<&[u8; 40]>(&first..=&last)? {
+            self.check_time()?;
             let key = B256::from_slice(&entry?.0.value()[..32]);
             if let Some(account) = self.hashed_account(key)? {
                 return Ok(Some((key, account)));
@@ -147,6 +169,7 @@ impl StateView {
         let (first, last) = bounds(path);
         let (first, last) = (slot_key(account, first), slot_key(account, last));
         for entry in self.view.slots.range::<&[u8; 64]>(&first..=&last)? {
+            self.check_time()?;
             let slot = B256::from_slice(&entry?.0.value()[32..]);
             let value = self.hashed_slot(account, slot)?;
             if !value.is_zero() {
@@ -159,6 +182,7 @@ impl StateView {
         let (first, last): ([u8; 72], [u8; 72]) =
             (versioned(&first, 0), versioned(&last, u64::MAX));
         for entry in self.view.slot_history.range::<&[u8; 72]>(&first..=&last)? {
+            self.check_time()?;
             let slot = B256::from_slice(&entry?.0.value()[32..64]);
             let value = self.hashed_slot(account, slot)?;
             if !value.is_zero() {

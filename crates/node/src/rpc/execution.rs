@@ -40,7 +40,7 @@ impl Place {
             }
             None => call.context().engine.clone(),
         };
-        let state = StateWithin { state: view.state_at(number)?, number };
+        let state = StateWithin { state: view.state_at(number)?.until(call.deadline.at()), number };
         Ok(Self { header, total_difficulty, state, engine })
     }
 
@@ -68,7 +68,7 @@ impl Parent {
         let header = view.header(number)?.filter(|parent| parent.hash == block.parent_hash);
         let header = header.ok_or_else(|| RpcError::unknown_hash(block.parent_hash))?;
         let engine = engine_after(call.context(), number, header.total_difficulty);
-        Ok(Self { state: view.state_at(number)?, engine })
+        Ok(Self { state: view.state_at(number)?.until(call.deadline.at()), engine })
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn register(methods: &mut Registry) {
 pub(super) fn state(call: &Call, id: Option<BlockId>) -> Result<StateView, RpcError> {
     let view = call.view()?;
     let number = resolve(&view, id)?;
-    Ok(view.state_at(number)?)
+    Ok(view.state_at(number)?.until(call.deadline.at()))
 }
 
 fn account(call: &Call, address: Address, id: Option<BlockId>) -> Result<Account, RpcError> {

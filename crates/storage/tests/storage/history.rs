@@ -1,7 +1,10 @@
 //! Any state that is kept can be read, proven and gone back to, whatever changed since.
 
+use std::time::{Duration, Instant};
+
 use crate::common::{
-    Change, Changes, Entries, Step, append, assert_state, changes, commit, dump, genesis, step,
+    Change, Changes, Entries, Step, address, append, assert_state, changes, commit, dump, genesis,
+    step,
 };
 use alloy_primitives::U256;
 use proptest::prelude::*;
@@ -110,6 +113,25 @@ fn a_view_sees_one_moment() {
     assert_eq!(before.head().header.number, 1);
     assert_state(&before, 1, &steps[0].state);
     assert_eq!(database.view().unwrap().head().header.number, 2);
+}
+
+#[test]
+fn a_search_ends_when_its_time_is_over() {
+    let one = |account, slot| (account, Change::Set { balance: 1, slot, value: 1 });
+    let many = (0..24).map(|slot| one(9, slot)).collect();
+    let (_folder, database, ..) = chain(&[vec![one(9, 0)], many]);
+    let view = database.view().unwrap();
+    for number in [1, 2] {
+        let slots = [U256::ZERO];
+        let state = view.state_at(number).unwrap();
+        let prove = |time: Duration| {
+            let state = state.clone().until(Instant::now() + time);
+            state.trie().proof(address(9), &slots)
+        };
+        assert_eq!(prove(Duration::from_secs(3600)).unwrap().slots[0].value, U256::ONE);
+        let late = StorageError::from(prove(Duration::ZERO).unwrap_err()).to_string();
+        assert!(late.contains("took too long"), "{late}");
+    }
 }
 
 #[test]
