@@ -1,6 +1,7 @@
 //! Writing: a block, its state and all that is found by it, together or not at all.
 
 mod blocks;
+mod nodes;
 mod prune;
 mod revert;
 mod state;

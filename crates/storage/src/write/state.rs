@@ -7,12 +7,12 @@ use alloy_rlp::{RlpDecodable, RlpEncodable};
 use alloy_trie::EMPTY_ROOT_HASH;
 use redb::{ReadableTable, Table};
 use warpline_primitives::{AccountDiff, StateDiff};
-use warpline_trie::{NodeUpdates, TrieKey, TrieUpdates};
+use warpline_trie::{NodeUpdates, TrieUpdates};
 
 use super::{Writer, storage_root};
 use crate::{
-    StorageError, StoredAccount, codec, nodes,
-    tables::{self, node_key, slot_key, trie_prefix, versioned, versioned_node},
+    StorageError, StoredAccount, codec,
+    tables::{self, slot_key, versioned},
 };
 
 /// The keys that a block changed: where its history is found when it is taken back or forgotten.
@@ -31,19 +31,30 @@ pub(crate) struct ChangedSlots {
     pub(crate) slots: Vec<B256>,
 }
 
+/// Changed nodes with which it pays to fill tables on several threads.
+const MANY_NODES: usize = 256;
+
+/// Whether a block changed much.
+pub(super) fn is_large(trie: &TrieUpdates) -> bool {
+    let of = |updates: &NodeUpdates| updates.written.len() + updates.removed.len();
+    let storages = trie.storages.values().map(|storage| of(&storage.nodes));
+    of(&trie.accounts) + storages.sum::<usize>() >= MANY_NODES
+}
+
+/// What both return, from two threads where it is `large`. The second may wait for the first.
+pub(super) fn both<A: Send, B: Send>(
+    is_large: bool,
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if is_large { rayon::join(first, second) } else { (first(), second()) }
+}
+
 /// The tables of slots.
 struct SlotTables<'t> {
     present: Table<'t, &'static [u8; 64], &'static [u8]>,
     history: Table<'t, &'static [u8; 72], &'static [u8]>,
     block: u64,
-}
-
-/// The tables of nodes.
-struct NodeTables<'t> {
-    present: Table<'t, &'static [u8], &'static [u8]>,
-    history: Table<'t, &'static [u8], &'static [u8]>,
-    block: u64,
-    changed: Vec<Bytes>,
 }
 
 impl Writer {
@@ -60,8 +71,11 @@ impl Writer {
         for (hash, code) in new_codes {
             codes.insert(&hash.0, code.as_ref())?;
         }
-        let mut changed = self.put_accounts(block, state, trie)?;
-        changed.nodes = self.put_nodes(block, trie)?;
+        drop(codes);
+        let accounts = || self.put_accounts(block, state, trie);
+        let nodes = || self.put_nodes(block, trie);
+        let (accounts, nodes) = both(is_large(trie), accounts, nodes);
+        let changed = Changed { nodes: nodes?, ..accounts? };
         let changed = alloy_rlp::encode(&changed);
         tables.open_table(tables::CHANGES)?.insert(block, &*changed)?;
         Ok(())
@@ -116,21 +130,6 @@ impl Writer {
         }
         Ok(changed)
     }
-
-    /// Branches and extensions, and which of them changed.
-    fn put_nodes(&self, block: u64, trie: &TrieUpdates) -> Result<Vec<Bytes>, StorageError> {
-        let mut nodes = NodeTables {
-            present: self.transaction.open_table(tables::NODES)?,
-            history: self.transaction.open_table(tables::NODE_HISTORY)?,
-            block,
-            changed: Vec::new(),
-        };
-        nodes.apply(TrieKey::Accounts, false, &trie.accounts)?;
-        for (account, changes) in &trie.storages {
-            nodes.apply(TrieKey::Storage(*account), changes.wiped, &changes.nodes)?;
-        }
-        Ok(nodes.changed)
-    }
 }
 
 impl SlotTables<'_> {
@@ -164,60 +163,5 @@ impl SlotTables<'_> {
             self.history.insert(&versioned(&key, self.block), old)?;
         }
         Ok(last.into_keys().collect())
-    }
-}
-
-impl NodeTables<'_> {
-    /// The keys of all nodes of a trie.
-    fn keys_of(&self, trie: TrieKey) -> Result<Vec<Vec<u8>>, StorageError> {
-        let first = trie_prefix(trie);
-        let mut keys = Vec::new();
-        for entry in self.present.range::<&[u8]>(&*first..)? {
-            let (key, _) = entry?;
-            if !key.value().starts_with(&first) {
-                break;
-            }
-            keys.push(key.value().to_vec());
-        }
-        Ok(keys)
-    }
-
-    /// Writes what became of the nodes of a trie.
-    fn apply(
-        &mut self,
-        trie: TrieKey,
-        wiped: bool,
-        updates: &NodeUpdates,
-    ) -> Result<(), StorageError> {
-        // What a wiped trie gets anew in the same block replaces what is cleared: both are one change,
-        // from what was before the block to what is after it.
-        let mut last = BTreeMap::new();
-        if wiped {
-            last.extend(self.keys_of(trie)?.into_iter().map(|node| (node, None)));
-        }
-        last.extend(updates.removed.iter().map(|path| (node_key(trie, path), None)));
-        let written = updates.written.iter();
-        last.extend(written.map(|(path, rlp)| (node_key(trie, path), Some(rlp.as_ref()))));
-        for (node, rlp) in last {
-            self.put(node, rlp)?;
-        }
-        Ok(())
-    }
-
-    /// Writes what a node is now, and what it was before.
-    fn put(&mut self, key: Vec<u8>, rlp: Option<&[u8]>) -> Result<(), StorageError> {
-        let old = match rlp {
-            Some(rlp) => self.present.insert(&*key, rlp)?,
-            None => self.present.remove(&*key)?,
-        };
-        let old = old.as_ref().map(|old| old.value());
-        if old == rlp {
-            return Ok(());
-        }
-        let version = nodes::version(old, rlp)
-            .map_err(|error| StorageError::damaged("nodes", &key, error))?;
-        self.history.insert(&*versioned_node(&key, self.block), &*version)?;
-        self.changed.push(key.into());
-        Ok(())
     }
 }
