@@ -159,7 +159,7 @@ const NODE_EXAMPLES: &str = "Examples:
   warpline node --http --ws --http.api eth,net,web3,debug --metrics 127.0.0.1:9001
   warpline node --config node.toml --import chain.rlp   flags from a file, blocks while serving
 
-Stops at SIGINT and SIGTERM, with everything on the disk.";
+Stops at SIGINT and SIGTERM, with everything on the disk; at a second one at once.";
 
 const INIT_EXAMPLES: &str = "Examples:
   warpline init                                       Ethereum mainnet, in the usual folder

@@ -287,17 +287,30 @@ fn announce(listening: Listening) {
     }
 }
 
-/// Ready at the first signal to stop.
+/// What a shell says of a program that was interrupted.
+#[cfg(unix)]
+const INTERRUPTED: i32 = 130;
+
+/// Ready at the first signal to stop. At the second one nothing is waited for: what was committed is on
+/// the disk, and the rest is imported again.
 #[cfg(unix)]
 fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
+    let mut next = async move || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            tracing::warn!("stopped at once");
+            std::process::exit(INTERRUPTED);
+        });
     })
 }
 

@@ -227,6 +227,25 @@ fn a_node_serves_imports_and_stops_when_told() {
     assert!(checked.contains("all in order: 55 blocks"), "{checked}");
 }
 
+#[test]
+#[cfg(unix)]
+fn who_asks_a_node_to_stop_twice_does_not_wait() {
+    let Some(folder) = rpc_compat() else { return };
+    let data = initialised(&folder);
+    // Input that does not come is waited for.
+    let mut node = Node::start(data.path(), &["--import", "-"]);
+    let status = loop {
+        let id = node.child.id().to_string();
+        Command::new("kill").args(["-INT", &id]).status().unwrap();
+        thread::sleep(Duration::from_millis(100));
+        if let Some(status) = node.child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Some(130));
+    assert!(run(data.path(), &["db", "check"]).contains("all in order: 1 block"));
+}
+
 /// What a node serves is enough to execute its chain anew, from witnesses and from traces.
 #[test]
 #[cfg(feature = "rpc")]
