@@ -10,15 +10,17 @@
 //! ```
 //!
 //! A block that breaks a rule is refused with the rule, and nothing changes. What is written, is
-//! written in one transaction: a reader sees the chain before or after a block, never between.
+//! written in one transaction: a reader sees the chain before or after a block, never between. It may
+//! be written while the next one is executed: see [`ahead`].
 
+mod ahead;
 mod branch;
 mod execute;
 mod feed;
 pub(crate) mod measure;
 mod open;
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use warpline_chain::{ChainSpec, Tip};
 use warpline_engine::{Engine, Ethereum};
@@ -30,14 +32,19 @@ use warpline_trie::StateTrie;
 pub use open::{Adopted, ChainSource, OpenError};
 
 use self::{
+    ahead::Ahead,
     branch::{Branches, Member, Path},
     execute::Executed,
-    measure::{Part, timed},
 };
 use crate::event::{ChainEvent, EventBlock, EventSender};
 
 /// After how many blocks the trie forgets what is too much: it has to look at all it holds to know.
 const SHRINK_EVERY: u64 = 16;
+
+/// Whether the trie forgets what is too much after block `number`.
+const fn shrinks_at(number: u64) -> bool {
+    number.is_multiple_of(SHRINK_EVERY)
+}
 
 /// A chain in a database, and the engine that executes what comes in.
 ///
@@ -49,9 +56,12 @@ pub struct Chain {
     engine: Engine<Ethereum>,
     options: ChainOptions,
     view: Arc<View>,
-    /// The trie of the head's state. What of it was read stays in memory.
+    /// The trie of the newest state, which is that of the block ahead where there is one. What of it was
+    /// read stays in memory.
     trie: StateTrie,
     branches: Branches,
+    /// What follows the head, and is on its way to the database.
+    ahead: Option<Ahead>,
     /// How many blocks were appended since the last durable commit.
     deferred: u64,
     /// Where changes of the head are told.
@@ -153,18 +163,19 @@ impl Chain {
     /// errors say nothing about the block, which may be sent again.
     pub fn import(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
         let imported = self.take_in(incoming);
-        measure::ended(match &imported {
-            Ok(Imported::Known) => "known",
-            Ok(Imported::Extended) => "extended",
-            Ok(Imported::Beside) => "beside",
-            Ok(Imported::Reorganised { .. }) => "reorganised",
-            Err(ImportError::Rejected(_)) => "rejected",
-            Err(ImportError::Storage(_) | ImportError::Failed(_)) => "failed",
-        });
+        let imported = imported.and_then(|imported| Ok(self.finish().map(|()| imported)?));
+        measure::ended(&imported);
         imported
     }
 
     fn take_in(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
+        let parent = incoming.block.header.parent_hash;
+        let is_next = self.ahead.as_ref().is_some_and(|ahead| ahead.hash() == parent);
+        // Ommers are compared with those of blocks that are in the database.
+        if is_next && incoming.block.ommers.is_empty() {
+            return self.extend(incoming);
+        }
+        self.finish()?;
         if self.is_stale {
             self.advance(None)?;
         }
@@ -193,6 +204,7 @@ impl Chain {
     /// # Errors
     /// When it cannot be written.
     pub fn flush(&mut self) -> Result<(), StorageError> {
+        self.finish()?;
         if self.deferred > 0 {
             self.database.writer()?.commit(Durability::Durable)?;
             self.deferred = 0;
@@ -213,49 +225,13 @@ impl Chain {
         Tip { total_difficulty: stored.total_difficulty, is_merged: rules.is_merged(header.number) }
     }
 
-    fn extend(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
-        let parent = self.view.head().clone();
-        let state = self.view.state();
-        // Moved, not copied: a node that two tries share is copied when it changes. Whoever sends what
-        // is refused makes the next block read its nodes again.
-        let trie = mem::take(&mut self.trie);
-        let executed = self.execute(&incoming, &parent, &state, trie).inspect_err(|_| {
-            self.trie = state.trie();
-        })?;
-        let durable = self.deferred + 1 >= self.options.durable_every;
-        timed(Part::Commit, || {
-            let mut writer = self.database.writer()?;
-            writer.append(&executed.stored(&incoming.block))?;
-            self.prune(&mut writer, incoming.block.number())?;
-            writer.commit(if durable { Durability::Durable } else { Durability::Deferred })
-        })
-        .inspect_err(|_| self.trie = state.trie())?;
-        self.is_stale = true;
-        self.deferred = if durable { 0 } else { self.deferred + 1 };
-        let Executed { trie, receipts, tip, .. } = executed;
-        self.advance(Some(trie))?;
-        self.announce(Vec::new, || {
-            let total_difficulty = tip.total_difficulty;
-            vec![EventBlock { block: incoming.block, receipts, total_difficulty }]
-        });
-        Ok(Imported::Extended)
-    }
-
-    /// Forgets states that are too old, a few at a time.
-    fn prune(&self, writer: &mut warpline_storage::Writer, head: u64) -> Result<(), StorageError> {
-        /// More than one, so that a database with more than is wanted comes to have less.
-        const MOST: u64 = 4;
-        let Some(keep) = self.options.keep_states else { return Ok(()) };
-        writer.prune(head.saturating_sub(keep), MOST).map(drop)
-    }
-
     /// Makes the newest block of the database the head, with the trie of its state where it is known.
     fn advance(&mut self, trie: Option<StateTrie>) -> Result<(), StorageError> {
         self.view = self.database.view()?;
         let state = self.view.state();
         self.trie = match trie {
             Some(mut trie) => {
-                let is_time = state.number().is_multiple_of(SHRINK_EVERY);
+                let is_time = shrinks_at(state.number());
                 trie.set_source(Arc::new(state));
                 if is_time {
                     trie.shrink(self.options.cached_nodes);

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, sync_channel},
+        mpsc::{Receiver, TryRecvError, sync_channel},
     },
     thread,
 };
@@ -173,7 +173,17 @@ fn import_all(
     progress: &mut dyn FnMut(&ImportProgress) -> bool,
 ) -> Result<ImportProgress, ImportFileError> {
     let mut done = ImportProgress::default();
-    for decoded in blocks {
+    loop {
+        let decoded = match blocks.try_recv() {
+            Ok(decoded) => decoded,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                // Whoever sends may take long. What came so far is not kept waiting.
+                chain.finish()?;
+                let Ok(decoded) = blocks.recv() else { break };
+                decoded
+            }
+        };
         let Decoded { number, offset, end, block } = decoded?;
         let failed = |error| ImportFileError::Block { number, offset, source: Box::new(error) };
         let block = block.map_err(|error| failed(Rejection::Decode(error).into()))?;
@@ -187,7 +197,7 @@ fn import_all(
             Some(incoming) => {
                 let transactions = incoming.block.transactions.len() as u64;
                 let gas = incoming.block.header.gas_used;
-                match chain.import(incoming).map_err(failed)? {
+                match chain.import_ahead(incoming).map_err(failed)? {
                     Imported::Known => done.known += 1,
                     outcome => {
                         match outcome {

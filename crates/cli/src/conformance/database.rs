@@ -41,7 +41,8 @@ pub(super) enum Difference {
     Check(#[from] CheckError),
 }
 
-/// Imports the blocks of `test` and compares with what became of them in `report`.
+/// Imports the blocks of `test`, each while the one before is written, and compares with what became of
+/// them in `report`.
 pub(super) fn compare(
     test: &ChainTest,
     report: &CaseReport,
@@ -54,7 +55,7 @@ pub(super) fn compare(
         let imported = match decode_block(&block.rlp, &test.chain) {
             Ok(decoded) => {
                 let encoded_len = Some(block.rlp.len());
-                chain.import(IncomingBlock { block: decoded, encoded_len })
+                chain.import_ahead(IncomingBlock { block: decoded, encoded_len })
             }
             Err(error) => Err(ImportError::Rejected(error.into())),
         };
@@ -71,6 +72,7 @@ pub(super) fn compare(
             });
         }
     }
+    chain.finish()?;
     let (expected, found) = (test.last_block_hash, chain.head().hash);
     if report.passed() && expected != found {
         return Err(Difference::Head { expected, found });

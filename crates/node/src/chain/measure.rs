@@ -11,6 +11,8 @@ use metrics::{
 use warpline_primitives::WorkCounts;
 use warpline_storage::View;
 
+use super::{ImportError, Imported};
+
 const HEAD: &str = "warpline_head_block";
 const BLOCKS: &str = "warpline_blocks_total";
 const GAS: &str = "warpline_gas_total";
@@ -79,8 +81,16 @@ pub(super) fn executed(transactions: usize, gas: u64, work: &WorkCounts) {
     counter!(VALIDATIONS).increment(work.validations);
 }
 
-/// A block ended in this way.
-pub(super) fn ended(outcome: &'static str) {
+/// This became of a block.
+pub(super) fn ended(imported: &Result<Imported, ImportError>) {
+    let outcome = match imported {
+        Ok(Imported::Known) => "known",
+        Ok(Imported::Extended) => "extended",
+        Ok(Imported::Beside) => "beside",
+        Ok(Imported::Reorganised { .. }) => "reorganised",
+        Err(ImportError::Rejected(_)) => "rejected",
+        Err(ImportError::Storage(_) | ImportError::Failed(_)) => "failed",
+    };
     counter!(BLOCKS, "outcome" => outcome).increment(1);
 }
 

@@ -222,6 +222,7 @@ impl Chain {
             view,
             trie,
             branches,
+            ahead: None,
             deferred: 0,
             events: None,
             is_stale: false,

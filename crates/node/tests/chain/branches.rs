@@ -5,14 +5,14 @@ use warpline_replay::Rejection;
 
 use crate::builder::{Builder, Built};
 
-const NONE: ChainOptions =
+pub(crate) const NONE: ChainOptions =
     ChainOptions { durable_every: 1, keep_states: None, cached_nodes: 1 << 16 };
 
-fn line(builder: &Builder, parent: &Built, salt: u8, length: u8) -> Vec<Built> {
+pub(crate) fn line(builder: &Builder, parent: &Built, salt: u8, length: u8) -> Vec<Built> {
     let mut line: Vec<Built> = Vec::new();
     for at in 0..length {
         let parent = line.last().unwrap_or(parent);
-        let next = builder.child(parent, salt, &[at, (at + salt) % 20, 5]);
+        let next = builder.child(parent, salt, &[at % 20, (at + salt) % 20, 5]);
         line.push(next);
     }
     line
@@ -23,7 +23,7 @@ fn import(chain: &mut Chain, built: &Built) -> Imported {
 }
 
 /// The chain is `blocks` and nothing else, in every table.
-fn assert_is(chain: &Chain, blocks: &[&Built]) {
+pub(crate) fn assert_is(chain: &Chain, blocks: &[&Built]) {
     let view = chain.database().view().unwrap();
     let head = blocks.last().unwrap();
     assert_eq!(chain.head().hash, head.block.hash);

@@ -9,6 +9,7 @@ use alloy_consensus::{
     transaction::Recovered,
 };
 use alloy_primitives::{Address, B256, Bloom, Signature, TxKind, U256};
+use redb::StorageBackend;
 use warpline_chain::{ChainSpec, HeaderError};
 use warpline_engine::{Engine, EngineConfig, Ethereum};
 use warpline_node::{Chain, ChainOptions, ChainSource, IncomingBlock};
@@ -62,6 +63,13 @@ impl Builder {
     pub(crate) fn chain(&self, options: ChainOptions) -> Chain {
         let database = Database::in_memory(&self.source.genesis_block().unwrap()).unwrap();
         self.reopen(database, options)
+    }
+
+    /// As [`chain`](Self::chain), on storage of this kind.
+    pub(crate) fn chain_on(&self, storage: impl StorageBackend) -> Chain {
+        let genesis = self.source.genesis_block().unwrap();
+        let database = Database::on_backend(storage, &genesis).unwrap();
+        self.reopen(database, ChainOptions::default())
     }
 
     /// The chain in `database`, as after a restart.

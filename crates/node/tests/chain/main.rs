@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod ahead;
 mod branches;
 mod builder;
 mod refused;

@@ -8,7 +8,7 @@ use warpline_replay::{Rejection, VerifyError};
 use crate::builder::{Builder, Built};
 
 /// Everything in the database.
-fn contents(chain: &warpline_node::Chain) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+pub(crate) fn contents(chain: &warpline_node::Chain) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let mut entries = Vec::new();
     let all: [&str; 0] = [];
     let view = chain.database().view().unwrap();
