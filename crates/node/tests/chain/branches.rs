@@ -104,6 +104,43 @@ fn a_block_that_was_taken_back_can_be_sent_again() {
 }
 
 #[test]
+fn a_transaction_of_both_branches_is_found_in_the_one_that_won() {
+    let builder = Builder::new(false);
+    let genesis = builder.genesis();
+    let a = builder.child(&genesis, 1, &[3, 4]);
+    let first = builder.child(&genesis, 1, &[4]);
+    let b = [first.clone(), builder.child(&first, 1, &[5, 3])];
+    let hash = |built: &Built, index: usize| *built.block.transactions[index].tx_hash();
+    let (three, four, five) = (hash(&a, 0), hash(&a, 1), hash(&b[1], 0));
+    assert_eq!((hash(&b[1], 1), hash(&b[0], 0)), (three, four));
+    let mut chain = builder.chain(NONE);
+    import(&mut chain, &a);
+    let place = |chain: &Chain, hash| {
+        let place = chain.database().view().unwrap().transaction(hash).unwrap();
+        place.map(|place| (place.block, place.index))
+    };
+    assert_eq!(
+        [three, four, five].map(|hash| place(&chain, hash)),
+        [Some((1, 0)), Some((1, 1)), None]
+    );
+    assert_eq!(import(&mut chain, &b[0]), Imported::Beside);
+    assert_eq!(import(&mut chain, &b[1]), Imported::Reorganised { ancestor: 0, removed: 1 });
+    let expected = [Some((2, 1)), Some((1, 0)), Some((2, 0))];
+    assert_eq!([three, four, five].map(|hash| place(&chain, hash)), expected);
+    assert_is(&chain, &[&b[0], &b[1]]);
+    // And back.
+    let c = [a.clone(), builder.child(&a, 2, &[1])];
+    let c = [&c[..], &[builder.child(&c[1], 2, &[2])]].concat();
+    assert_eq!(import(&mut chain, &c[1]), Imported::Beside);
+    assert_eq!(import(&mut chain, &c[2]), Imported::Reorganised { ancestor: 0, removed: 2 });
+    assert_eq!(
+        [three, four, five].map(|hash| place(&chain, hash)),
+        [Some((1, 0)), Some((1, 1)), None]
+    );
+    assert_is(&chain, &c.iter().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_restart_keeps_the_chain_and_forgets_the_branches() {
     let builder = Builder::new(false);
     let mut chain = builder.chain(NONE);

@@ -65,6 +65,14 @@ impl Builder {
         self.reopen(database, options)
     }
 
+    /// The genesis file with something else in it.
+    pub(crate) fn source_with(&self, what: &str, instead: &str) -> ChainSource {
+        let ChainSource::Json(json) = &self.source else { panic!("the file is JSON") };
+        let json = std::str::from_utf8(json).unwrap();
+        assert!(json.contains(what), "{what} in {json}");
+        ChainSource::Json(json.replace(what, instead).into_bytes())
+    }
+
     /// As [`chain`](Self::chain), on storage of this kind.
     pub(crate) fn chain_on(&self, storage: impl StorageBackend) -> Chain {
         let genesis = self.source.genesis_block().unwrap();
