@@ -271,10 +271,9 @@ impl Chain {
             let block = self.view.block(number)?;
             removed.extend(block.map(|block| EventBlock { block, receipts, total_difficulty }));
         }
-        let members = removed.iter().map(|lost| Member {
-            incoming: IncomingBlock { block: lost.block.clone(), encoded_len: None },
-            total_difficulty: lost.total_difficulty,
-            executed: None,
+        let members = removed.iter().map(|lost| {
+            let incoming = IncomingBlock { block: lost.block.clone(), encoded_len: None };
+            Member::new(incoming, lost.total_difficulty, None)
         });
         let members = members.collect();
         let gained: Vec<_> = path.executed().collect();

@@ -3,10 +3,12 @@
 //! A branch begins at a block of the chain, whose state is read as of then; what the branch changed
 //! since is in the trie of each of its blocks. Branches live in memory: after a restart whoever sent
 //! their blocks sends them again. They are bounded: a branch that stays further behind the head than
-//! [`MOST_DISTANCE`], or that is longer than [`MOST_BLOCKS`], is forgotten as a whole.
+//! [`MOST_DISTANCE`] is forgotten as a whole, and the oldest are where there are more than [`MOST_BLOCKS`] or
+//! where all take more than [`MOST_BYTES`].
 
 use std::{collections::HashMap, mem, sync::Arc};
 
+use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256, Bytes, U256, map::B256Map};
 use warpline_primitives::{Account, RecoveredBlock, StateSource};
 use warpline_replay::Rejection;
@@ -17,6 +19,9 @@ use super::{Chain, Executed, ImportError, IncomingBlock};
 
 /// How many blocks are kept beside the chain. The oldest are forgotten first.
 const MOST_BLOCKS: usize = 1024;
+
+/// About how much memory they may take, in bytes.
+const MOST_BYTES: usize = 1 << 30;
 
 /// How far behind the head a branch may stay.
 const MOST_DISTANCE: u64 = 1024;
@@ -35,6 +40,8 @@ pub(super) struct Member {
     /// What executing it came to, and the hash of the block of the chain on which its branch began then.
     /// `None` for one that was part of the chain, until it is needed again.
     pub(super) executed: Option<(Arc<Executed>, B256)>,
+    /// About how much memory it takes.
+    bytes: usize,
 }
 
 /// The members from the chain to a block, oldest first.
@@ -46,6 +53,21 @@ pub(super) struct Path {
 }
 
 impl Member {
+    /// A block beside the chain.
+    pub(super) fn new(
+        incoming: IncomingBlock,
+        total_difficulty: U256,
+        executed: Option<(Arc<Executed>, B256)>,
+    ) -> Self {
+        /// A transaction besides its data.
+        const TRANSACTION: usize = 512;
+        let transactions = incoming.block.transactions.iter();
+        let transactions: usize = transactions.map(|tx| TRANSACTION + tx.input().len()).sum();
+        let bytes = executed.as_ref().map(|(executed, _)| executed.bytes());
+        let bytes = transactions + bytes.unwrap_or_default();
+        Self { incoming, total_difficulty, executed, bytes }
+    }
+
     fn stored_header(&self) -> StoredHeader {
         StoredHeader {
             header: self.incoming.block.header.clone(),
@@ -65,6 +87,10 @@ impl Path {
 }
 
 impl Branches {
+    fn bytes(&self) -> usize {
+        self.members.values().map(|member| member.bytes).sum()
+    }
+
     pub(super) fn contains(&self, hash: B256) -> bool {
         self.members.contains_key(&hash)
     }
@@ -101,7 +127,9 @@ impl Branches {
     pub(super) fn bound(&mut self, view: &View) -> Result<(), StorageError> {
         let first = view.head().header.number.saturating_sub(MOST_DISTANCE);
         let too_old = |member: &Arc<Member>| member.incoming.block.number() < first;
-        if self.members.len() <= MOST_BLOCKS && !self.members.values().any(too_old) {
+        let mut bytes = self.bytes();
+        let are_few = self.members.len() <= MOST_BLOCKS && bytes <= MOST_BYTES;
+        if are_few && !self.members.values().any(too_old) {
             return Ok(());
         }
         let mut sorted: Vec<_> = mem::take(&mut self.members).into_values().collect();
@@ -109,8 +137,14 @@ impl Branches {
             let block = &member.incoming.block;
             (block.number(), block.hash)
         });
-        let surplus = sorted.len().saturating_sub(MOST_BLOCKS);
-        for member in sorted.into_iter().skip(surplus) {
+        let mut count = sorted.len();
+        let is_surplus = |member: &Arc<Member>| {
+            let is_too_much = count > MOST_BLOCKS || bytes > MOST_BYTES;
+            count -= 1;
+            bytes = bytes.saturating_sub(member.bytes);
+            is_too_much
+        };
+        for member in sorted.into_iter().skip_while(is_surplus) {
             let header = &member.incoming.block.header;
             let parent = header.parent_hash;
             let stands = self.contains(parent) || view.number(parent)?.is_some();
@@ -130,7 +164,7 @@ impl Chain {
         let executed = self.execute_after(&path, &incoming)?;
         let total_difficulty = executed.tip.total_difficulty;
         let executed = Some((Arc::new(executed), path.ancestor.hash));
-        let member = Arc::new(Member { incoming, total_difficulty, executed });
+        let member = Arc::new(Member::new(incoming, total_difficulty, executed));
         self.branches.members.insert(member.incoming.block.hash, member);
         Ok(self.branches.bound(&self.view)?)
     }
@@ -149,7 +183,8 @@ impl Chain {
             } else {
                 let executed = self.execute_after(&path, &member.incoming)?;
                 let executed = Some((Arc::new(executed), base));
-                let member = Arc::new(Member { executed, ..Member::clone(&member) });
+                let incoming = member.incoming.clone();
+                let member = Arc::new(Member::new(incoming, member.total_difficulty, executed));
                 self.branches.members.insert(member.incoming.block.hash, Arc::clone(&member));
                 member
             };
@@ -249,5 +284,48 @@ impl StateSource for BranchState {
             Some(hash) => Ok(*hash),
             None => self.base.block_hash(number),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_consensus::Header;
+    use warpline_primitives::StateDiff;
+    use warpline_storage::{Database, GenesisBlock};
+
+    use super::*;
+
+    /// A block without anything in it that is said to take so many bytes.
+    fn member(parent: B256, number: u64, bytes: usize) -> Arc<Member> {
+        let header = Header { parent_hash: parent, number, ..Header::default() };
+        let block = RecoveredBlock {
+            hash: header.hash_slow(),
+            header,
+            transactions: Vec::new(),
+            ommers: Vec::new(),
+            withdrawals: None,
+        };
+        let incoming = IncomingBlock { block, encoded_len: None };
+        Arc::new(Member { bytes, ..Member::new(incoming, U256::ZERO, None) })
+    }
+
+    #[test]
+    fn branches_that_take_too_much_are_forgotten_from_their_roots() {
+        let header = Header::default();
+        let genesis = GenesisBlock { config: Box::default(), header, state: StateDiff::default() };
+        let view = Database::in_memory(&genesis).unwrap().view().unwrap();
+        let hash = |member: &Arc<Member>| member.incoming.block.hash;
+        let first = member(view.head().hash, 1, MOST_BYTES / 2);
+        let second = member(hash(&first), 2, MOST_BYTES / 2);
+        let mut branches = Branches::default();
+        for member in [&first, &second] {
+            branches.members.insert(hash(member), Arc::clone(member));
+        }
+        branches.bound(&view).unwrap();
+        assert!(branches.contains(hash(&first)) && branches.contains(hash(&second)));
+        let third = member(hash(&second), 3, 1);
+        branches.members.insert(hash(&third), Arc::clone(&third));
+        branches.bound(&view).unwrap();
+        assert_eq!(branches.members.len(), 0);
     }
 }

@@ -35,6 +35,20 @@ pub(super) struct Executed {
 }
 
 impl Executed {
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        /// A node of a trie with its children, and as it is written.
+        const NODE: usize = 2048;
+        /// An account, a slot, or a log besides its data.
+        const ENTRY: usize = 256;
+        let logs = self.receipts.iter().flat_map(|receipt| receipt.logs());
+        let logs = logs.map(|log| ENTRY + log.data.data.len()).sum::<usize>();
+        let entries = self.state.accounts().map(|(_, change)| 1 + change.storage.len());
+        let entries = entries.sum::<usize>();
+        let codes = self.state.codes().values().map(|code| code.len()).sum::<usize>();
+        logs + codes + ENTRY * entries + NODE * self.updates.written()
+    }
+
     /// What is written of it.
     pub(super) fn stored<'a>(&'a self, block: &'a RecoveredBlock) -> ExecutedBlock<'a> {
         ExecutedBlock {
