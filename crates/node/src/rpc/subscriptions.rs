@@ -245,7 +245,11 @@ impl Telling {
     /// What `event` says, and the last block that the client knows of then; `None` where it does not
     /// continue what the client knows, or says much. The event is not kept longer than that takes.
     async fn written(&self, event: Arc<ChainEvent>) -> Result<Option<(Written, Known)>, RpcError> {
-        let Some(last) = self.follower.after(&event) else { return Ok(None) };
+        let Some(last) = self.follower.after(&event) else {
+            // Whoever looks up what is new may need what it removed.
+            self.node.removed.learn(&event);
+            return Ok(None);
+        };
         let written = match &self.followed {
             Followed::Heads => {
                 let headers = event.added.iter().map(|block| &block.block);
