@@ -9,6 +9,8 @@ mod cache;
 pub(crate) mod http;
 pub(crate) mod range;
 pub(crate) mod sink;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
     ops::RangeInclusive,

@@ -13,7 +13,7 @@ use super::range::BlockRange;
 /// Blocks from a node instead of files.
 #[derive(Args, Debug)]
 pub(crate) struct RemoteArgs {
-    /// A node to take blocks from, by JSON-RPC over plain HTTP.
+    /// A node to take blocks from, by JSON-RPC over HTTP.
     #[arg(long, value_name = "URL", requires = "blocks", conflicts_with = "inputs")]
     pub(crate) rpc: Option<String>,
     /// Which blocks: a number, `A..=B`, `A..B` without the last, or `latest` for either end or alone.
@@ -25,7 +25,7 @@ pub(crate) struct RemoteArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct FetchArgs {
-    /// The node to take blocks from, by JSON-RPC over plain HTTP.
+    /// The node to take blocks from, by JSON-RPC over HTTP.
     #[arg(long, value_name = "URL")]
     pub(crate) rpc: String,
     /// Which blocks: a number, `A..=B`, `A..B` without the last, or `latest` for either end or alone.

@@ -1,8 +1,8 @@
-//! JSON-RPC over plain HTTP.
+//! JSON-RPC over HTTP.
 //!
 //! What may pass is tried again, after delays that double: a node that is not reached, takes too long, is
 //! overloaded (status 429, or its equivalent of EIP-1474), fails (5xx), or breaks off in the middle of an answer.
-//! What a node says on purpose is an answer. TLS is for whoever stands in front of the node.
+//! What a node says on purpose is an answer. `https://` takes the feature `tls`.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::ensure;
+#[cfg(feature = "tls")]
+use anyhow::Context as _;
+use anyhow::bail;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json, value::RawValue};
 use warpline_replay::{JsonRpc, RpcAnswer, RpcFault, RpcRequest, TransportError};
@@ -45,6 +47,9 @@ pub(crate) struct Http {
 pub(crate) enum HttpError {
     #[error("cannot ask {url}: {reason}")]
     Unreachable { url: String, reason: ureq::Error },
+    #[cfg(feature = "tls")]
+    #[error("cannot ask {url}: {reason}{}", super::tls::advice(reason))]
+    Insecure { url: String, reason: rustls::Error },
     #[error("{url} answers with HTTP status {status}{}", advice(*status))]
     Status { url: String, status: u16 },
     #[error(
@@ -77,21 +82,27 @@ impl Http {
     /// A connection to the node at `url`.
     ///
     /// # Errors
-    /// When the URL is not one of plain HTTP.
+    /// When the URL is not one of HTTP, or of HTTP with TLS where that cannot be had.
     pub(crate) fn open(url: &str, limits: Limits) -> anyhow::Result<Self> {
         let shown = shown(url);
-        ensure!(
-            url.starts_with("http://"),
-            "{shown}: --rpc takes http:// only, there is no TLS in this program; put something in front of the node \
-             that has it, such as `socat TCP-LISTEN:8545,fork,reuseaddr OPENSSL:HOST:443` or an SSH tunnel, and give \
-             --rpc http://127.0.0.1:8545"
-        );
-        let agent = ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder()
             .timeout_global(Some(limits.timeout))
             .timeout_connect(Some(CONNECT.min(limits.timeout)))
-            .http_status_as_error(false)
-            .build()
-            .into();
+            .http_status_as_error(false);
+        let config = match url.split_once("://") {
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => config,
+            #[cfg(feature = "tls")]
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+                let tls = super::tls::config().with_context(|| shown.clone())?;
+                config.tls_config(tls).https_only(true)
+            }
+            #[cfg(not(feature = "tls"))]
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+                bail!("{shown}: this program was built without the feature `tls`")
+            }
+            _ => bail!("{shown}: --rpc takes URLs that begin with http:// or https://"),
+        };
+        let agent = config.build().into();
         let url = url.to_owned();
         let (next, batches) = (AtomicU64::new(1), AtomicBool::new(true));
         Ok(Self { agent, url, shown, limits, next, batches })
@@ -153,7 +164,13 @@ impl Http {
 
     fn post(&self, body: String) -> Result<Vec<u8>, HttpError> {
         let url = || self.shown.clone();
-        let unreachable = |reason| HttpError::Unreachable { url: url(), reason };
+        let unreachable = |reason: ureq::Error| {
+            #[cfg(feature = "tls")]
+            if let Some(fault) = super::tls::fault(&reason) {
+                return HttpError::Insecure { url: url(), reason: fault.clone() };
+            }
+            HttpError::Unreachable { url: url(), reason }
+        };
         let request = self.agent.post(&self.url).header("content-type", "application/json");
         let mut response = request.send(body).map_err(unreachable)?;
         let status = response.status().as_u16();
@@ -230,6 +247,8 @@ impl HttpError {
             ),
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::NoJson { .. } | Self::WrongId { .. } | Self::Missing { .. } => true,
+            #[cfg(feature = "tls")]
+            Self::Insecure { .. } => false,
             Self::Empty { .. } | Self::TooLong { .. } | Self::GaveUp { .. } => false,
         }
     }
@@ -359,8 +378,10 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_asked_is_told_so() {
-        let error = Http::open("https://key@example.org/k", LIMITS).map(drop).expect_err("no TLS");
-        let error = error.to_string();
-        assert!(error.starts_with("https://example.org: --rpc takes http:// only"), "{error}");
+        for (url, shown) in [("ftp://key@example.org/k", "ftp://example.org"), ("key", "key")] {
+            let error = Http::open(url, LIMITS).map(drop).expect_err("no HTTP").to_string();
+            let expected = format!("{shown}: --rpc takes URLs that begin with http:// or https://");
+            assert_eq!(error, expected);
+        }
     }
 }

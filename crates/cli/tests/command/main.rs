@@ -24,6 +24,8 @@ mod sample;
 #[cfg(feature = "rpc")]
 mod served;
 mod surface;
+#[cfg(feature = "tls")]
+mod tls;
 mod tools;
 mod watched;
 

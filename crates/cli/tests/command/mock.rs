@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    io::{BufRead as _, BufReader, Read, Write},
+    net::TcpListener,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::served::Served;
@@ -60,9 +61,23 @@ impl Mock {
         served: Served,
         faults: impl FnMut(&[String]) -> Fault + Send + 'static,
     ) -> Self {
+        Self::listening(served, faults, None)
+    }
+
+    /// A node without faults behind TLS.
+    pub(crate) fn secure(served: Served, tls: Arc<ServerConfig>) -> Self {
+        Self::listening(served, |_| Fault::None, Some(tls))
+    }
+
+    fn listening(
+        served: Served,
+        faults: impl FnMut(&[String]) -> Fault + Send + 'static,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let mock = Self {
-            url: format!("http://{}/secret-key", listener.local_addr().unwrap()),
+            url: format!("{scheme}://{}/secret-key", listener.local_addr().unwrap()),
             served: Arc::new(served),
             calls: Arc::default(),
             faults: Arc::new(Mutex::new(Box::new(faults))),
@@ -72,9 +87,14 @@ impl Mock {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (served, calls, faults) = (served.clone(), calls.clone(), faults.clone());
+                let tls = tls.clone().map(|tls| ServerConnection::new(tls).unwrap());
                 thread::spawn(move || {
+                    let stream = stream.unwrap();
                     // Who asks may go away at any time.
-                    drop(serve(&stream.unwrap(), &served, &calls, &faults));
+                    drop(match tls {
+                        None => serve(stream, &served, &calls, &faults),
+                        Some(tls) => serve(StreamOwned::new(tls, stream), &served, &calls, &faults),
+                    });
                 });
             }
         });
@@ -93,7 +113,7 @@ impl Mock {
 }
 
 fn serve(
-    mut stream: &TcpStream,
+    stream: impl Read + Write,
     served: &Served,
     calls: &Mutex<(BTreeMap<String, usize>, usize)>,
     faults: &Mutex<Box<Faults>>,
@@ -157,11 +177,13 @@ fn serve(
     let sent =
         if matches!(fault, Fault::Truncated | Fault::Cut) { text.len() / 2 } else { text.len() };
     let claimed = if fault == Fault::Cut { sent } else { text.len() };
+    let mut stream = reader.into_inner();
     write!(
         stream,
         "HTTP/1.1 {status} It\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {claimed}\r\n\r\n"
     )?;
-    stream.write_all(&text.as_bytes()[..sent])
+    stream.write_all(&text.as_bytes()[..sent])?;
+    stream.flush()
 }
 
 fn answer(served: &Served, question: &Value) -> Value {

@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_asked_is_told_so() {
-        let error = code(Address::ZERO, "https://example.org").expect_err("no TLS");
-        assert!(error.to_string().contains("http:// only"));
+        let error = code(Address::ZERO, "ws://example.org").expect_err("no HTTP");
+        assert!(error.to_string().contains("http:// or https://"));
         let error = code(Address::ZERO, "http://127.0.0.1:1").expect_err("nobody listens");
         assert!(error.to_string().contains("cannot ask http://127.0.0.1:1"));
     }
