@@ -199,8 +199,8 @@ pub enum HeaderError {
 }
 
 impl ChainSpec {
-    /// Checks `header` against its parent: everything but proof of work and what only execution
-    /// can tell. `parent` is trusted.
+    /// Checks `header` against its parent: everything but proof of work
+    /// ([`Ethash`](crate::Ethash)) and what only execution can tell. `parent` is trusted.
     ///
     /// # Errors
     /// The first rule that is broken.

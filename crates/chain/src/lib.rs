@@ -5,8 +5,8 @@
 //! ([`ChainSpec::validate_ommers`]) and the rules of a body that need no state
 //! ([`ChainSpec::validate_body`]). A [`Genesis`] is where a chain comes from: its rules, its first
 //! header and the state it begins with. [`ChainSpec::fork_id`] and [`ChainSpec::fork_configs`] tell
-//! other nodes which forks it has. Proof of work is not checked, and what a transaction may do in
-//! the state is the engine's question.
+//! other nodes which forks it has. Proof of work is checked by who asks for it ([`Ethash`]), and what a
+//! transaction may do in the state is the engine's question.
 //!
 //! ```
 //! use alloy_consensus::Header;
@@ -34,6 +34,7 @@
 mod blob;
 mod body;
 mod difficulty;
+mod ethash;
 mod fee;
 mod fork_choice;
 mod fork_config;
@@ -51,6 +52,7 @@ pub use alloy_eips::{
 pub use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 pub use blob::{BlobCounts, BlobSchedule};
 pub use body::{BodyError, MAX_BLOCK_RLP_LEN};
+pub use ethash::{Ethash, SealError};
 pub use fork_choice::Tip;
 pub use fork_config::{ForkConfig, ForkConfigs};
 pub use genesis::{Genesis, GenesisAccount, GenesisError, MemberPath, MemberProblem};

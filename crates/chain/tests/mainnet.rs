@@ -11,7 +11,7 @@ use alloy_primitives::{U256, hex};
 use alloy_rlp::Decodable;
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use warpline_chain::{BodyError, ChainSpec, HeaderError};
+use warpline_chain::{BodyError, ChainSpec, Ethash, HeaderError, SealError};
 use warpline_primitives::{RecoveredBlock, Transaction};
 
 /// The JSON files of one set of blocks by number, or `None` with a line that says so.
@@ -132,4 +132,25 @@ fn first_blocks_of_forks_follow_their_parents() {
         let shanghai = spec.is_shanghai_active_at_timestamp(header.timestamp);
         assert_eq!(shanghai, header.withdrawals_root.is_some());
     }
+}
+
+/// Seals of blocks from several epochs, that of the last block before the merge among them.
+#[test]
+fn proof_of_work_of_real_blocks_is_enough() {
+    let Some(blocks) = blocks("prestate") else { return };
+    let ethash = Ethash::default();
+    let mut sealed = Vec::new();
+    for (number, json) in &blocks {
+        if ![46_147, 4_370_000, 15_537_393].contains(number) {
+            continue;
+        }
+        let header: alloy_rpc_types_eth::Header =
+            serde_json::from_value(json["block"].clone()).unwrap();
+        ethash.verify(&header.inner).unwrap();
+        let mut spoilt = header.inner;
+        spoilt.nonce.0[7] ^= 1;
+        assert!(matches!(ethash.verify(&spoilt), Err(SealError::MixHash { .. })));
+        sealed.push(*number);
+    }
+    assert_eq!(sealed.len(), 3);
 }

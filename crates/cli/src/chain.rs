@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use warpline_node::ChainSource;
+use warpline_node::{ChainOptions, ChainSource};
 use warpline_storage::{Database, DatabaseOptions};
 
 /// Where a chain is kept.
@@ -67,6 +67,30 @@ impl DatadirArgs {
     pub(crate) fn open_checked(&self) -> anyhow::Result<Database> {
         let options = DatabaseOptions { check_integrity: true, ..self.options() };
         Ok(Database::open(&self.directory()?, options)?)
+    }
+}
+
+/// What becomes of blocks that come in.
+#[derive(Args, Debug)]
+pub(crate) struct TakingInArgs {
+    /// Keep the states of this many blocks before the newest, at least 64: no branch that begins further
+    /// back can become the chain. Default: of all.
+    #[arg(long = "prune.blocks", value_name = "N", value_parser = clap::value_parser!(u64).range(64..))]
+    prune_blocks: Option<u64>,
+    /// Verify the proof of work (Ethash) of blocks before the merge and of their ommers: some milliseconds for
+    /// each, and a second or more for each 30,000 blocks.
+    #[arg(long)]
+    verify_pow: bool,
+}
+
+impl TakingInArgs {
+    /// How blocks are taken in, by these arguments and the defaults.
+    pub(crate) fn options(&self) -> ChainOptions {
+        ChainOptions {
+            keep_states: self.prune_blocks,
+            verify_pow: self.verify_pow,
+            ..ChainOptions::default()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use warpline_node::{
-    Chain, ChainOptions,
+    Chain,
     config::{HttpConfig, Namespace, RpcConfig, RpcLimits, WsConfig},
     service::{self, Listening, ServiceConfig},
 };
@@ -23,7 +23,7 @@ pub(crate) use config::with_file;
 use crate::{
     SUCCESS,
     args::{ConditionArgs, EngineArgs},
-    chain::{DatadirArgs, chain_source},
+    chain::{DatadirArgs, TakingInArgs, chain_source},
     table::Printer,
 };
 
@@ -45,9 +45,8 @@ pub(crate) struct NodeArgs {
     /// Import a chain file while serving; can be given several times, `-` for standard input.
     #[arg(long, value_name = "FILE")]
     import: Vec<PathBuf>,
-    /// Keep the states of this many blocks before the newest, at least 64. Default: of all.
-    #[arg(long = "prune.blocks", value_name = "N", value_parser = clap::value_parser!(u64).range(64..))]
-    prune_blocks: Option<u64>,
+    #[command(flatten)]
+    taking_in: TakingInArgs,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -245,9 +244,8 @@ impl NodeArgs {
 /// Runs the command and returns the exit status.
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<u8> {
     logs::init(&args.logs)?;
-    let options = ChainOptions { keep_states: args.prune_blocks, ..ChainOptions::default() };
     let engine = args.engine.config(ConditionArgs::default());
-    let chain = Chain::in_database(args.database()?, engine, options)?;
+    let chain = Chain::in_database(args.database()?, engine, args.taking_in.options())?;
     let config = ServiceConfig {
         rpc: args.rpc(),
         metrics: args.metrics,

@@ -13,7 +13,7 @@ use warpline_node::{
 };
 use warpline_replay::ChainFile;
 
-use super::DatadirArgs;
+use super::{DatadirArgs, TakingInArgs};
 use crate::{
     FAILURE, SUCCESS,
     args::{ConditionArgs, EngineArgs},
@@ -30,10 +30,8 @@ pub(crate) struct ImportArgs {
     datadir: DatadirArgs,
     #[command(flatten)]
     engine: EngineArgs,
-    /// Keep the states of this many blocks before the newest, at least 64: no branch that begins further
-    /// back can become the chain. Default: of all.
-    #[arg(long = "prune.blocks", value_name = "N", value_parser = clap::value_parser!(u64).range(64..))]
-    prune_blocks: Option<u64>,
+    #[command(flatten)]
+    taking_in: TakingInArgs,
     /// Wait for the disk after this many blocks, and in the end. A crash loses what came since.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     durable_every: u64,
@@ -41,11 +39,7 @@ pub(crate) struct ImportArgs {
 
 /// Runs the command and returns the exit status.
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
-    let options = ChainOptions {
-        durable_every: args.durable_every,
-        keep_states: args.prune_blocks,
-        ..ChainOptions::default()
-    };
+    let options = ChainOptions { durable_every: args.durable_every, ..args.taking_in.options() };
     let engine = args.engine.config(ConditionArgs::default());
     let directory = args.datadir.directory()?;
     let mut chain = Chain::open(&directory, args.datadir.options(), engine, options)?;

@@ -165,6 +165,11 @@ impl Chain {
         rules
             .validate_ommers(&block.header, &block.ommers, &ancestors, &included)
             .map_err(Rejection::Ommers)?;
+        if let Some(ethash) = self.ethash.as_ref().filter(|_| !rules.is_merged(block.number())) {
+            for header in [&block.header].into_iter().chain(&block.ommers) {
+                ethash.verify(header).map_err(Rejection::Seal)?;
+            }
+        }
         rules.validate_transactions(block).map_err(Rejection::Body)?;
         Ok(())
     }

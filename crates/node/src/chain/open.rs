@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use alloy_primitives::B256;
 use warpline_chain::{
-    ChainSpec, EthereumHardfork, EthereumHardforks, ForkCondition, Genesis, GenesisError,
+    ChainSpec, Ethash, EthereumHardfork, EthereumHardforks, ForkCondition, Genesis, GenesisError,
 };
 use warpline_engine::{Engine, EngineConfig, Ethereum, PoolError};
 use warpline_storage::{Database, DatabaseOptions, Durability, GenesisBlock, StorageError};
@@ -223,6 +223,7 @@ impl Chain {
             trie,
             branches,
             ahead: None,
+            ethash: options.verify_pow.then(Ethash::default),
             deferred: 0,
             events: None,
             is_stale: false,

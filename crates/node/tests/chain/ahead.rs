@@ -27,7 +27,7 @@ fn what_is_written_meanwhile_is_what_is_written_anyway() {
     // Long enough for the trie to forget what it has, again and again.
     let blocks = line(&builder, &builder.genesis(), 1, 70);
     for (durable_every, keep_states) in [(1, None), (5, Some(3)), (1000, Some(64))] {
-        let options = ChainOptions { durable_every, keep_states, cached_nodes: 4 };
+        let options = ChainOptions { durable_every, keep_states, cached_nodes: 4, ..NONE };
         let (mut one, mut other) = (builder.chain(options), builder.chain(options));
         for block in &blocks {
             assert_eq!(one.import(block.incoming()).unwrap(), Imported::Extended);

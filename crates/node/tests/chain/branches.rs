@@ -6,7 +6,7 @@ use warpline_replay::Rejection;
 use crate::builder::{Builder, Built};
 
 pub(crate) const NONE: ChainOptions =
-    ChainOptions { durable_every: 1, keep_states: None, cached_nodes: 1 << 16 };
+    ChainOptions { durable_every: 1, keep_states: None, cached_nodes: 1 << 16, verify_pow: false };
 
 pub(crate) fn line(builder: &Builder, parent: &Built, salt: u8, length: u8) -> Vec<Built> {
     let mut line: Vec<Built> = Vec::new();

@@ -6,5 +6,6 @@ mod adopt;
 mod ahead;
 mod branches;
 mod builder;
+mod pow;
 mod refused;
 mod rpc_compat;

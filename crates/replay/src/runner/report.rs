@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, error::Error, sync::Arc};
 
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256};
-use warpline_chain::{BodyError, HeaderError, OmmerError};
+use warpline_chain::{BodyError, HeaderError, OmmerError, SealError};
 use warpline_primitives::{Account, MemoryState, RecoveredBlock};
 
 use crate::{BlockDecodeError, Origin, PostState, Proof, VerifyError};
@@ -74,6 +74,9 @@ pub enum Rejection {
     /// Its header does not follow from its parent's.
     #[error("header: {0}")]
     Header(#[from] HeaderError),
+    /// It, or an ommer, does not prove the work that it says.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// It includes ommers that it may not include.
     #[error("ommers: {0}")]
     Ommers(#[from] OmmerError),
