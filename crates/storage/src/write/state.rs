@@ -1,10 +1,11 @@
 //! What a block changed: what is present now, and what was before.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic::resume_unwind, thread};
 
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use alloy_trie::EMPTY_ROOT_HASH;
+use parking_lot::Mutex;
 use redb::{ReadableTable, Table};
 use warpline_primitives::{AccountDiff, StateDiff};
 use warpline_trie::{NodeUpdates, TrieUpdates};
@@ -42,12 +43,30 @@ pub(super) fn is_large(trie: &TrieUpdates) -> bool {
 }
 
 /// What both return, from two threads where it is `large`. The second may wait for the first.
-pub(super) fn both<A: Send, B: Send>(
+///
+/// The other thread is nobody's worker: whoever waits for a block may be one, and must not be waited for.
+pub(super) fn both<A: Send, B>(
     is_large: bool,
     first: impl FnOnce() -> A + Send,
-    second: impl FnOnce() -> B + Send,
+    second: impl FnOnce() -> B,
 ) -> (A, B) {
-    if is_large { rayon::join(first, second) } else { (first(), second()) }
+    if !is_large {
+        return (first(), second());
+    }
+    // Handed over here, so that it is still there when the system has no thread to spare.
+    let hand = Mutex::new(Some(first));
+    let take = || hand.lock().take().map(|first| first());
+    thread::scope(|scope| {
+        let begun = thread::Builder::new().name("tables".into()).spawn_scoped(scope, &take);
+        let (first, second) = match begun {
+            Ok(thread) => {
+                let second = second();
+                (thread.join().unwrap_or_else(|panic| resume_unwind(panic)), second)
+            }
+            Err(_) => (take(), second()),
+        };
+        (first.expect("one of both takes it"), second)
+    })
 }
 
 /// The tables of slots.

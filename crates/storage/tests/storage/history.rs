@@ -30,6 +30,35 @@ fn chain(blocks: &[Changes]) -> (tempfile::TempDir, Database, Vec<Step>, Vec<Ent
     (folder, database, steps, dumps)
 }
 
+/// Its tables are filled by several threads.
+#[test]
+fn a_block_that_changes_much_is_written_as_one_that_changes_little() {
+    let set = |accounts: std::ops::Range<u8>, value: u8| -> Changes {
+        let of = move |account: u8| {
+            (0..16).map(move |slot| {
+                let value = value.wrapping_mul(account) & 3;
+                (account, Change::Set { balance: account ^ value, slot, value })
+            })
+        };
+        accounts.flat_map(of).collect()
+    };
+    let mut second = set(100..200, 5);
+    second.extend((0..60).map(|account| (account, Change::Wipe { slot: account, value: 1 })));
+    second.extend((60..100).map(|account| (account, Change::Remove)));
+    let blocks = [set(0..150, 3), second, set(50..250, 7), vec![(1, Change::Remove)]];
+    let (_folder, database, steps, dumps) = chain(&blocks);
+    let view = database.view().unwrap();
+    for step in &steps {
+        assert_state(&view, step.block.number(), &step.state);
+    }
+    drop(view);
+    database.check(|_| {}).unwrap();
+    let mut writer = database.writer().unwrap();
+    writer.revert_to(1).unwrap();
+    writer.commit(Durability::Durable).unwrap();
+    assert_eq!(dump(&database), dumps[1]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
