@@ -39,10 +39,11 @@ const BUCKETS: [f64; 12] =
     [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// Connections to the server of metrics at once.
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: usize = 256;
 
-/// How long one of them may live.
-const CONNECTION_TIME: Duration = Duration::from_secs(60);
+/// How long one of them may live. Each is for one request, so that nobody who holds one keeps others from
+/// seeing that the node is well.
+const CONNECTION_TIME: Duration = Duration::from_secs(5);
 
 /// A method was called, and answered with an error where there is a code.
 pub(crate) fn called(method: &'static str, code: Option<i32>, time: Duration) {
@@ -165,7 +166,7 @@ async fn accept(listener: TcpListener, pages: Pages, stopped: StopHandle) {
         let (pages, stopped) = (pages.clone(), stopped.clone());
         tokio::spawn(async move {
             let served = serve_with_graceful_shutdown(tcp, pages, stopped.shutdown());
-            // Whoever asks rarely connects anew, and who holds a connection loses it.
+            // Whoever does not ask loses it.
             let _ = tokio::time::timeout(CONNECTION_TIME, served).await;
             drop(place);
         });
@@ -214,8 +215,12 @@ impl<B> Service<HttpRequest<B>> for Pages {
         if let Ok(status) = status.try_into() {
             *response.status_mut() = status;
         }
-        if let Ok(plain) = "text/plain; charset=utf-8".parse() {
-            response.headers_mut().insert("content-type", plain);
+        for (name, value) in
+            [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
+        {
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
         }
         ready(Ok(response))
     }

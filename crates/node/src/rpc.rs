@@ -14,6 +14,7 @@
 
 mod args;
 mod blocks;
+mod body;
 mod calls;
 mod connection;
 mod context;

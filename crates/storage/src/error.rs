@@ -85,6 +85,16 @@ pub enum StorageError {
     /// A search took longer than it may: see [`StateView::until`](crate::StateView::until).
     #[error("the search took too long")]
     Late,
+    /// A block could not be written, and is not there.
+    #[error("block {number} ({hash}) cannot be written: {source}")]
+    Unwritten {
+        /// The number of the block.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// Why.
+        source: Box<StorageError>,
+    },
     /// A block does not follow the head.
     #[error("block {number} with parent {parent} does not follow the head {head} {head_hash}")]
     Disconnected {
@@ -111,6 +121,17 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether a search took longer than it may, at the bottom of whatever failed because of that.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Late => true,
+            Self::Trie(TrieError::Source { error, .. }) => {
+                error.inner().downcast_ref::<Self>().is_some_and(Self::is_late)
+            }
+            _ => false,
+        }
+    }
+
     /// An entry that cannot be decoded.
     pub(crate) fn damaged(table: &'static str, key: &[u8], source: alloy_rlp::Error) -> Self {
         Self::Damaged { table, key: key.into(), source }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use alloy_eips::BlockId;
+use alloy_eips::{BlockId, BlockNumberOrTag, RpcBlockHash};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{
     Deserialize, Deserializer,
@@ -55,6 +55,12 @@ pub enum ArgumentError {
         /// How many there may be.
         most: usize,
     },
+    /// A block is named twice.
+    #[error("cannot specify both blockHash and blockNumber, choose one or the other")]
+    HashAndNumber,
+    /// An object names no block.
+    #[error("neither blockHash nor blockNumber is there")]
+    NeitherHashNorNumber,
     /// A filter names both a block and a range of blocks.
     #[error("cannot specify both blockHash and fromBlock/toBlock, choose one or the other")]
     HashAndRange,
@@ -118,7 +124,34 @@ macro_rules! arguments_as_deserialized {
     )+};
 }
 
-arguments_as_deserialized!(bool, String, BlockId, Quantity, Slot);
+arguments_as_deserialized!(bool, String, Quantity, Slot);
+
+/// A block as an object (EIP-1898). Members that are `null` are as good as none.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NamedBlock {
+    block_number: Option<BlockNumberOrTag>,
+    block_hash: Option<Prefixed<B256>>,
+    require_canonical: Option<bool>,
+}
+
+impl Argument for BlockId {
+    fn parse(json: &str) -> Result<Self, ArgumentError> {
+        if !json.trim_start().starts_with('{') {
+            return Ok(serde_json::from_str(json)?);
+        }
+        let NamedBlock { block_number, block_hash, require_canonical } =
+            serde_json::from_str(json)?;
+        match (block_number, block_hash) {
+            (Some(number), None) => Ok(number.into()),
+            (None, Some(Prefixed(block_hash))) => {
+                Ok(RpcBlockHash { block_hash, require_canonical }.into())
+            }
+            (Some(_), Some(_)) => Err(ArgumentError::HashAndNumber),
+            (None, None) => Err(ArgumentError::NeitherHashNorNumber),
+        }
+    }
+}
 
 macro_rules! arguments_with_prefix {
     ($($type:ty),+) => {$(
@@ -326,6 +359,31 @@ mod tests {
         assert!(parse::<(Quantity,)>(r#"["2"]"#).is_err());
         assert!(parse::<(Quantity,)>(r#"["0x+2"]"#).is_err());
         assert_eq!(parse::<(Quantity,)>(r#"["0x1b"]"#).unwrap().0, Quantity(27));
+    }
+
+    #[test]
+    fn blocks_are_named_by_objects_too() {
+        let block = |json: &str| parse::<(BlockId,)>(&format!("[{json}]")).map(|(block,)| block);
+        let hash = B256::repeat_byte(0x11);
+        for json in [
+            r#"{"blockNumber": "0x5"}"#,
+            r#"{"blockNumber": "0x5", "requireCanonical": true}"#,
+            r#" {"blockHash": null, "blockNumber": "0x5", "requireCanonical": null}"#,
+        ] {
+            assert_eq!(block(json).unwrap(), BlockId::from(5), "{json}");
+        }
+        for (canonical, expected) in [("null", None), ("false", Some(false)), ("true", Some(true))]
+        {
+            let json = format!(
+                r#"{{"requireCanonical": {canonical}, "blockHash": "{hash}", "blockNumber": null}}"#
+            );
+            let expected = RpcBlockHash { block_hash: hash, require_canonical: expected };
+            assert_eq!(block(&json).unwrap(), BlockId::from(expected));
+        }
+        let both = format!(r#"{{"blockHash": "{hash}", "blockNumber": "0x5"}}"#);
+        for (json, complaint) in [(both.as_str(), "choose one"), ("{}", "neither blockHash")] {
+            assert!(block(json).unwrap_err().to_string().contains(complaint), "{json}");
+        }
     }
 
     #[test]

@@ -7,13 +7,14 @@ use alloy_primitives::{B256, Bytes};
 use jsonrpsee::types::{ErrorCode, ErrorObjectOwned};
 use warpline_engine::{CallError, ExecutionError, SimulateError, TraceError, revert_reason};
 use warpline_storage::StorageError;
+use warpline_trie::TrieError;
 
 use super::{args::ArgumentError, pool::Deadline};
 
 /// The call is wrong in a way that has no code of its own.
-const SERVER_ERROR: i32 = -32000;
+pub(super) const SERVER_ERROR: i32 = -32000;
 /// What the call asks for exceeds a limit (EIP-1474).
-const LIMIT_EXCEEDED: i32 = -32005;
+pub(super) const LIMIT_EXCEEDED: i32 = -32005;
 /// What the call names does not exist (EIP-1474).
 const NOT_FOUND: i32 = -32001;
 /// The call took too long, as Geth has it.
@@ -79,7 +80,7 @@ pub enum RpcError {
     #[error("a filter of one block never changes, use eth_getLogs")]
     FilterOfOneBlock,
     /// Percentiles must lie between 0 and 100 and must not fall.
-    #[error("invalid reward percentile: {0}")]
+    #[error("invalid reward percentile: {0} (they lie between 0 and 100, and do not fall)")]
     Percentile(f64),
     /// There is no such block.
     #[error("block {} not found", display(.0))]
@@ -113,6 +114,9 @@ pub enum RpcError {
         /// How many may be kept.
         most: u32,
     },
+    /// A subscription answers by itself, and not within a batch.
+    #[error("a subscription cannot be part of a batch")]
+    SubscriptionInBatch,
     /// Somebody else is told already what is new.
     #[error("the filter is being asked for its changes already")]
     FilterBusy,
@@ -151,6 +155,9 @@ pub enum RpcError {
     /// The call took too long.
     #[error("request timed out after {0:?}")]
     TimedOut(Duration),
+    /// A search in a state of long ago took longer than the call had time.
+    #[error("request timed out: the search took too long")]
+    Late,
     /// Too many calls wait already.
     #[error("server is busy, try again later")]
     Busy,
@@ -258,11 +265,12 @@ impl RpcError {
                 SimulateError::Call(error) if is_of_block(error) => SERVER_ERROR,
                 error => error.code(),
             },
+            Self::SubscriptionInBatch => ErrorCode::InvalidRequest.code(),
             Self::NoAccessList(_) => NOT_FOUND,
             Self::Pruned { .. } => PRUNED,
             Self::TooManyFilters { .. } | Self::FiltersTooLarge { .. } => LIMIT_EXCEEDED,
             Self::Reverted { .. } => REVERTED,
-            Self::TimedOut(_) => TIMED_OUT,
+            Self::TimedOut(_) | Self::Late => TIMED_OUT,
             Self::Busy | Self::FilterBusy => BUSY,
             Self::ResponseTooBig { .. } => jsonrpsee::types::error::OVERSIZED_RESPONSE_CODE,
             Self::Storage(_) | Self::Inconsistent { .. } | Self::Serialize(_) | Self::Panicked => {
@@ -300,6 +308,7 @@ impl From<StorageError> for RpcError {
         match error {
             StorageError::Ahead { number, .. } => Self::UnknownBlock(number.into()),
             StorageError::Pruned { number, earliest } => Self::Pruned { number, earliest },
+            error if error.is_late() => Self::Late,
             error => Self::Storage(error),
         }
     }
@@ -335,7 +344,10 @@ impl RpcError {
             },
             SimulateError::Root(error) => match error.downcast::<Self>() {
                 Ok(error) => *error,
-                Err(error) => Self::Simulation(Box::new(SimulateError::Root(error))),
+                Err(error) => match error.downcast::<TrieError>() {
+                    Ok(error) => StorageError::Trie(*error).into(),
+                    Err(error) => Self::Simulation(Box::new(SimulateError::Root(error))),
+                },
             },
             error => Self::Simulation(Box::new(error)),
         }
@@ -354,6 +366,8 @@ impl From<RpcError> for ErrorObjectOwned {
 
 #[cfg(test)]
 mod tests {
+    use warpline_trie::{NodeSourceError, TrieId};
+
     use super::*;
 
     #[test]
@@ -371,5 +385,13 @@ mod tests {
         assert_eq!((ahead.code(), ahead.is_internal()), (-32000, false));
         let pruned = RpcError::from(StorageError::Pruned { number: 1, earliest: 9 });
         assert_eq!(pruned.code(), 4444);
+        let within = TrieError::Source {
+            trie: TrieId::Accounts,
+            path: Default::default(),
+            error: NodeSourceError::new(StorageError::Late),
+        };
+        for late in [StorageError::Late, StorageError::Trie(within)] {
+            assert_eq!(RpcError::from(late).code(), TIMED_OUT);
+        }
     }
 }

@@ -179,6 +179,15 @@ enum Changes {
     Hashes(Vec<B256>),
 }
 
+impl Changes {
+    fn len(&self) -> usize {
+        match self {
+            Self::Logs(logs) => logs.len(),
+            Self::Hashes(hashes) => hashes.len(),
+        }
+    }
+}
+
 /// What is new. It is as good as told when it is written: whoever asked is answered with that, unless
 /// the time is over.
 fn changes(call: &Call, (id,): (String,)) -> Result<Box<RawValue>, RpcError> {
@@ -190,7 +199,11 @@ fn changes(call: &Call, (id,): (String,)) -> Result<Box<RawValue>, RpcError> {
     loop {
         let News { news, follower: after } = news(call, &kind, &follower, portion)?;
         match to_json(&news, most) {
-            Err(RpcError::ResponseTooBig { .. }) if portion.blocks > 1 => portion = portion.half(),
+            Err(RpcError::ResponseTooBig { .. }) if portion.blocks > 1 || portion.logs > 1 => {
+                // Of the logs there may be no limit, but there are so many.
+                portion.logs = portion.logs.min(news.len());
+                portion = portion.half();
+            }
             json => {
                 let json = json?;
                 call.deadline.check()?;

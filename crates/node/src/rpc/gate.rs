@@ -14,13 +14,21 @@ use std::{
     time::Duration,
 };
 
+use alloy_primitives::bytes::Bytes;
+use http_body::Body;
 use jsonrpsee::{
     server::{HttpBody, HttpRequest, HttpResponse, ws},
-    types::{ErrorObject, Id, Response, ResponsePayload},
+    types::{
+        ErrorCode, ErrorObjectOwned, Id, Response, ResponsePayload, error::reject_too_big_request,
+    },
 };
 use tower::{BoxError, Service};
 
-use super::connection::Activity;
+use super::{
+    body,
+    connection::Activity,
+    error::{LIMIT_EXCEEDED, SERVER_ERROR},
+};
 
 /// What all names and origins are written as.
 const ANY: &str = "*";
@@ -33,14 +41,21 @@ pub(super) struct Gate {
     pub(super) ws_origins: Vec<String>,
 }
 
-/// Why somebody may not come in.
+/// Why somebody may not come in, or is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     Host,
     Origin,
     Transport,
     TooMany,
     TooSlow,
+    TooLong {
+        limit: u32,
+    },
+    /// The body ends before its end, or is no body.
+    Broken,
+    /// An id is neither a number of 64 bits nor a string.
+    Id,
 }
 
 impl Refusal {
@@ -49,23 +64,35 @@ impl Refusal {
             Self::Host | Self::Origin | Self::Transport => 403,
             Self::TooMany => 503,
             Self::TooSlow => 408,
+            Self::TooLong { .. } => 413,
+            Self::Broken => 400,
+            // As for whatever else is wrong in a request that was understood.
+            Self::Id => 200,
         }
     }
 
-    const fn message(self) -> &'static str {
-        match self {
-            Self::Host => "the host named is not allowed",
-            Self::Origin => "the origin is not allowed",
-            Self::Transport => "nothing is offered in this way at this address",
-            Self::TooMany => "too many connections, try again later",
-            Self::TooSlow => "the request did not end in time",
-        }
+    fn error(self) -> ErrorObjectOwned {
+        let (code, message) = match self {
+            Self::Host => (SERVER_ERROR, "the host named is not allowed: see --http.vhosts"),
+            Self::Origin => {
+                (SERVER_ERROR, "the origin is not allowed: see --http.corsdomain and --ws.origins")
+            }
+            Self::Transport => (SERVER_ERROR, "nothing is offered in this way at this address"),
+            Self::TooMany => (LIMIT_EXCEEDED, "too many connections, try again later"),
+            Self::TooSlow => (SERVER_ERROR, "the request did not end in time"),
+            Self::TooLong { limit } => return reject_too_big_request(limit),
+            Self::Broken => (ErrorCode::InvalidRequest.code(), "the body of the request is broken"),
+            Self::Id => (
+                ErrorCode::InvalidRequest.code(),
+                "an id that cannot be answered: use a string, or an integer from 0 to 2^64 - 1",
+            ),
+        };
+        ErrorObjectOwned::borrowed(code, message, None)
     }
 
     /// The refusal as a response to whoever speaks JSON-RPC.
     fn response(self) -> HttpResponse {
-        let error = ErrorObject::borrowed(-32000, self.message(), None);
-        let payload = ResponsePayload::<()>::error_borrowed(error);
+        let payload = ResponsePayload::<()>::error(self.error());
         let json = serde_json::to_string(&Response::new(payload, Id::Null)).unwrap_or_default();
         let mut response = HttpResponse::new(HttpBody::from(json));
         if let Ok(status) = self.status().try_into() {
@@ -74,7 +101,10 @@ impl Refusal {
         if let Ok(json) = "application/json".parse() {
             response.headers_mut().insert("content-type", json);
         }
-        if let (Self::TooMany | Self::TooSlow, Ok(close)) = (self, "close".parse()) {
+        // Of what is left of the request nothing is read.
+        let is_unread =
+            matches!(self, Self::TooMany | Self::TooSlow | Self::TooLong { .. } | Self::Broken);
+        if let (true, Ok(close)) = (is_unread, "close".parse()) {
             response.headers_mut().insert("connection", close);
         }
         response
@@ -123,13 +153,19 @@ pub(super) struct Entrance<H, W> {
     pub(super) activity: Activity,
     /// Whether there is room for the connection.
     pub(super) has_room: bool,
-    /// How long a request over HTTP may take, from its first line to its response.
+    /// How long an answer over HTTP may take, once the request is there.
     pub(super) time: Duration,
+    /// How long a request over HTTP may be, in bytes.
+    pub(super) most_bytes: u32,
 }
 
 impl<H, W, B> Service<HttpRequest<B>> for Entrance<H, W>
 where
-    H: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError, Future: Send + 'static>,
+    H: Service<HttpRequest, Response = HttpResponse, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     W: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError, Future: Send + 'static>,
 {
     type Response = HttpResponse;
@@ -162,11 +198,17 @@ where
                 upgrade.await
             });
         }
-        let Some(http) = &mut self.http else { return refused(Refusal::Transport) };
-        let (response, time) = (http.call(request), self.time);
+        let Some(mut http) = self.http.clone() else { return refused(Refusal::Transport) };
+        let (time, most_bytes) = (self.time, self.most_bytes);
         Box::pin(async move {
             let _active = active;
-            let response = tokio::time::timeout(time, response).await;
+            let response = match body::read(request, most_bytes).await {
+                Ok(request) => tokio::time::timeout(time, http.call(request)).await,
+                Err(refusal) => {
+                    tracing::debug!(?refusal, "request refused");
+                    return Ok(refusal.response());
+                }
+            };
             response.unwrap_or_else(|_| Ok(Refusal::TooSlow.response()))
         })
     }

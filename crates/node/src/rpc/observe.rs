@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, Notification, RpcServiceT},
-    server::{BatchResponseBuilder, Extensions, MethodResponse, Methods},
+    server::{BatchResponseBuilder, Extensions, MethodCallback, MethodResponse, Methods},
     types::Request,
 };
 use tower::Layer;
 
-use super::{connection::Activity, pool::Deadline};
+use super::{RpcError, connection::Activity, pool::Deadline};
 use crate::{config::RpcLimits, metrics};
 
 /// The name under which calls of unknown methods are counted: their own names are the clients' to
@@ -49,6 +49,11 @@ impl<S> Observed<S>
 where
     S: RpcServiceT<MethodResponse = MethodResponse> + Clone + Send + Sync + 'static,
 {
+    fn is_subscription(&self, request: &Request<'_>) -> bool {
+        let method = self.observe.methods.method(request.method_name());
+        matches!(method, Some(MethodCallback::Subscription(_)))
+    }
+
     /// The answer to a call whose turn it is.
     fn answer<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.service.clone();
@@ -130,6 +135,10 @@ where
             let mut has_notification = false;
             for entry in batch {
                 let response = match entry {
+                    Ok(BatchEntry::Call(request)) if service.is_subscription(&request) => {
+                        // It would be answered here, and once more by itself.
+                        MethodResponse::error(request.id(), RpcError::SubscriptionInBatch)
+                    }
                     Ok(BatchEntry::Call(request)) => match deadline.check() {
                         Ok(()) => {
                             let id = request.id();

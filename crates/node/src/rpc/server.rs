@@ -194,6 +194,7 @@ struct Services {
     refusals: Arc<Semaphore>,
     unsent: ServerUnsent,
     time: Duration,
+    most_bytes: u32,
 }
 
 impl Services {
@@ -229,8 +230,9 @@ impl Services {
             places: Arc::new(Semaphore::new(limits.max_connections as usize)),
             refusals: Arc::new(Semaphore::new(REFUSED_AT_ONCE)),
             unsent: ServerUnsent::default(),
-            // As much again for what the client takes to send the request.
+            // Calls and batches end by themselves before that.
             time: limits.batch_time() * 2,
+            most_bytes: limits.request_bytes(),
         })
     }
 
@@ -314,6 +316,7 @@ async fn connection(
         activity: activity.clone(),
         has_room,
         time: services.time,
+        most_bytes: services.most_bytes,
     };
     let stream = Stream::new(tcp, activity.clone(), place);
     tokio::select! {

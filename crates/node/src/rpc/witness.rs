@@ -53,6 +53,8 @@ fn witness(
     let Parent { state, engine } = parent;
     let recorder = Arc::new(Recorder::new(Arc::new(state.clone())));
     let mut trie = StateTrie::from_source(state.root(), Arc::clone(&recorder) as _);
+    // Other threads are for blocks that come in.
+    trie.set_parallel(false);
     let source = Noting { trie: trie.clone(), state, deadline, noted: Mutex::default() };
     // Receipts of old held roots, and who proves those needs nodes for each of them.
     let is_old = !engine.vm().spec().is_byzantium_active_at_block(block.header.number);

@@ -40,6 +40,52 @@ fn what_is_too_large_is_refused() {
 }
 
 #[test]
+fn what_is_too_large_is_refused_although_nobody_says_how_large() {
+    let node = start(|config| config.rpc.max_request_size = 1);
+    let mut http = node.http();
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    http.write(head.as_bytes()).unwrap();
+    let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16));
+    for _ in 0..17 {
+        // The server may have closed already.
+        let _ = http.write(chunk.as_bytes());
+    }
+    let response = http.response();
+    assert_eq!((response.status, response.json()["error"]["code"].as_i64()), (413, Some(-32007)));
+    assert_answers(&node);
+}
+
+#[test]
+fn a_call_whose_id_cannot_be_answered_is_refused() {
+    let node = start(|_| {});
+    let call = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_chainId"}}"#);
+    for id in ["-1", "1.5", "true", "[1]"] {
+        for request in [call(id), format!("[{},{}]", call("1"), call(id))] {
+            let response = node.http().post(&request).json();
+            assert_eq!(response["error"]["code"], -32600, "{request}: {response}");
+        }
+    }
+    let largest = u64::MAX.to_string();
+    assert_eq!(node.http().post(&call(&largest)).json()["id"], u64::MAX);
+    assert_answers(&node);
+}
+
+#[test]
+fn a_subscription_in_a_batch_is_answered_once() {
+    let node = start(|_| {});
+    let mut ws = node.ws();
+    let subscribe = r#"{"jsonrpc":"2.0","id":2,"method":"eth_subscribe","params":["newHeads"]}"#;
+    ws.send(&format!("[{CHAIN_ID},{subscribe}]"));
+    let batch = ws.receive();
+    assert_eq!(
+        (&batch[0]["result"], &batch[1]["error"]["code"]),
+        (&json!("0x539"), &json!(-32600))
+    );
+    assert_eq!(ws.call("eth_chainId", "[]")["result"], "0x539");
+}
+
+#[test]
 fn depth_does_no_harm() {
     let node = start(|_| {});
     let deep =

@@ -16,17 +16,21 @@ fn calls_are_counted_by_method_and_outcome() {
     let database = node.served.database.clone();
     let server = MetricsServer::start("127.0.0.1:0".parse().unwrap(), collected, database);
     let server = node.runtime.block_on(server).unwrap();
-    let mut page = Http::connect(server.address());
-    assert_eq!(page.get("/health").body, "ok\n");
-    let ready = page.get("/ready");
+    let page = |path| Http::connect(server.address()).get(path);
+    // Who asks, and who only holds a connection, takes nobody's place.
+    let idle: Vec<_> = (0..100).map(|_| Http::connect(server.address())).collect();
+    assert_eq!(page("/health").body, "ok\n");
+    let ready = page("/ready");
     assert_eq!((ready.status, ready.body.as_str()), (200, "ready: head 0\n"));
-    assert_eq!(page.get("/nothing").status, 404);
+    assert!(ready.head.contains("connection: close"));
+    assert_eq!(page("/nothing").status, 404);
+    drop(idle);
 
     let mut http = node.http();
     http.result("web3_clientVersion", "[]");
     http.error("web3_clientVersion", "[1]");
     http.error("web3_nonsense", "[]");
-    let text = page.get("/metrics").body;
+    let text = page("/metrics").body;
     for line in [
         r#"warpline_rpc_calls_total{method="web3_clientVersion",outcome="ok"} 1"#,
         r#"warpline_rpc_calls_total{method="web3_clientVersion",outcome="-32602"} 1"#,
