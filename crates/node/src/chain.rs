@@ -20,8 +20,9 @@ mod feed;
 pub(crate) mod measure;
 mod open;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
+use alloy_primitives::B256;
 use warpline_chain::{ChainSpec, Ethash, Tip};
 use warpline_engine::{Engine, Ethereum};
 use warpline_primitives::RecoveredBlock;
@@ -68,7 +69,7 @@ pub struct Chain {
     deferred: u64,
     /// Where changes of the head are told.
     events: Option<EventSender>,
-    /// Whether something was committed that `view` and `trie` do not show yet.
+    /// Whether `view` and `trie` are not those of the newest block, or not to be used.
     is_stale: bool,
 }
 
@@ -117,6 +118,32 @@ pub enum ImportError {
     /// It breaks a rule, or its parent is not known. Nothing has changed.
     #[error("block refused: {0}")]
     Rejected(#[from] Rejection),
+    /// The block is older than any that is kept beside the chain. Nothing else is known about it.
+    #[error(
+        "block {number} does not follow the head, block {head}, and is too far behind it: blocks beside the chain are \
+         kept from {most} before the head on"
+    )]
+    TooFarBehind {
+        /// Its number.
+        number: u64,
+        /// The number of the head.
+        head: u64,
+        /// How far behind it may be.
+        most: u64,
+    },
+    /// There is no room for it beside the chain, or not for what it builds on. Nothing is wrong with it.
+    #[error(
+        "block {number} does not follow the head, and there is no room for it beside the chain: its branch has \
+         more than {most} blocks or takes more than {most_bytes} bytes"
+    )]
+    NoRoom {
+        /// Its number, or that of a block it builds on.
+        number: u64,
+        /// How many blocks there may be.
+        most: usize,
+        /// How much memory they may take.
+        most_bytes: usize,
+    },
     /// The database failed. Nothing is known about the block.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -156,6 +183,14 @@ impl Chain {
         self.view.head()
     }
 
+    /// Whether the block `hash` is part of the chain, and in the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has(&self, hash: B256) -> Result<bool, StorageError> {
+        Ok(self.view.number(hash)?.is_some())
+    }
+
     /// Tells `events` of every change of the head from now on.
     pub fn announce_to(&mut self, events: EventSender) {
         self.events = Some(events);
@@ -174,6 +209,11 @@ impl Chain {
     }
 
     fn take_in(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
+        if self.is_stale {
+            // Something broke off in the middle.
+            self.finish()?;
+            self.advance(None)?;
+        }
         let parent = incoming.block.header.parent_hash;
         let is_next = self.ahead.as_ref().is_some_and(|ahead| ahead.hash() == parent);
         // Ommers are compared with those of blocks that are in the database.
@@ -181,9 +221,6 @@ impl Chain {
             return self.extend(incoming);
         }
         self.finish()?;
-        if self.is_stale {
-            self.advance(None)?;
-        }
         let hash = incoming.block.hash;
         if self.view.number(hash)?.is_some() {
             return Ok(Imported::Known);
@@ -247,8 +284,15 @@ impl Chain {
         };
         let head = self.view.head().header.number;
         measure::head(head);
+        self.branches.bound(&self.view, None)?;
         self.is_stale = false;
-        self.branches.bound(&self.view)
+        Ok(())
+    }
+
+    /// The trie, if it is good. Until another one is there, what is here is stale.
+    fn take_trie(&mut self) -> Option<StateTrie> {
+        let trie = mem::take(&mut self.trie);
+        (!mem::replace(&mut self.is_stale, true)).then_some(trie)
     }
 
     /// Tells whoever listens that the chain lost and gained blocks.

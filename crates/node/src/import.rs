@@ -6,9 +6,10 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, TryRecvError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use alloy_consensus::{Block, BlockBody, Header};
@@ -25,6 +26,9 @@ use crate::{Chain, ImportError, Imported, IncomingBlock};
 
 /// How many decoded blocks may wait for the engine.
 const DECODED_AHEAD: usize = 16;
+
+/// How often somebody is asked whether to go on while no block comes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How far an import has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub enum ImportFileError {
     /// The file cannot be read on.
     #[error(transparent)]
     File(#[from] ChainFileError),
-    /// A block was not imported; all before it were.
+    /// A block was not imported.
     #[error("block {} at byte {offset}: {source}", Named(*.number))]
     Block {
         /// Its number, where it decodes so far.
@@ -91,17 +95,27 @@ impl std::fmt::Display for Named {
 /// A block on its way from the file to the engine.
 struct Decoded {
     number: Option<u64>,
-    offset: u64,
-    end: u64,
-    block: Result<Option<IncomingBlock>, BlockDecodeError>,
+    raw: RawBlock,
+    block: Result<Content, BlockDecodeError>,
 }
 
-/// Imports the blocks of `file` in order. `progress` sees how far it is after each block and says
-/// whether to go on. In the end everything imported is on the disk.
+/// What is in it.
+enum Content {
+    /// A block that may be new.
+    Block(IncomingBlock),
+    /// The chain had this block when it was read.
+    Known(B256),
+}
+
+/// Imports the blocks of `file` in order. `progress` sees how far it is after each block, and now and then
+/// while none comes, and says whether to go on. In the end everything imported is on the disk.
+///
+/// Whoever reads the file is not waited for: where it is a pipe, the next block may never come.
 ///
 /// # Errors
 /// [`ImportFileError::Block`] at the first block that is not imported, and where the file cannot be read.
-/// What came before is imported, and on the disk.
+/// What came before is imported, and on the disk. [`ImportFileError::Storage`] where the database fails:
+/// then what it has is there.
 pub fn import_file(
     chain: &mut Chain,
     file: ChainFile,
@@ -110,22 +124,21 @@ pub fn import_file(
     let (sender, blocks) = sync_channel(DECODED_AHEAD);
     let (database, spec) = (chain.database().clone(), Arc::clone(chain.spec()));
     let known_until = chain.head().header.number;
-    let reader = thread::Builder::new().name("decode".into());
-    let result = thread::scope(|scope| {
-        let decode = move || {
-            for raw in file {
-                let decoded = raw.map(|raw| decode(&raw, &spec, &database, known_until));
-                let failed = decoded.is_err();
-                if sender.send(decoded).is_err() || failed {
-                    return;
-                }
+    let decode = move || {
+        for raw in file {
+            let decoded = raw.map(|raw| decode(raw, &spec, &database, known_until));
+            let failed = decoded.is_err();
+            if sender.send(decoded).is_err() || failed {
+                return;
             }
-        };
-        match reader.spawn_scoped(scope, decode) {
-            Ok(_) => import_all(chain, blocks, &mut progress),
-            Err(source) => Err(ChainFileError::Unreadable { offset: 0, source }.into()),
         }
-    });
+    };
+    let result = match thread::Builder::new().name("decode".into()).spawn(decode) {
+        Ok(_) => import_all(chain, &blocks, &mut progress),
+        Err(source) => Err(ChainFileError::Unreadable { offset: 0, source }.into()),
+    };
+    // Without it what was read ahead is not taken, and whoever reads ends.
+    drop(blocks);
     chain.flush()?;
     result
 }
@@ -134,18 +147,22 @@ pub fn import_file(
 ///
 /// Each look takes a view of its own: one that is kept would keep the database from using pages again
 /// for as long as the import takes.
-fn decode(raw: &RawBlock, spec: &ChainSpec, database: &Database, known_until: u64) -> Decoded {
+fn decode(raw: RawBlock, spec: &ChainSpec, database: &Database, known_until: u64) -> Decoded {
     let header = header_of(&raw.rlp);
     let number = header.as_ref().ok().map(|(number, _)| *number);
     let block = header.map_err(BlockDecodeError::from).and_then(|(number, hash)| {
         let known = |view: Arc<View>| view.number(hash).is_ok_and(|number| number.is_some());
         if number <= known_until && database.view().is_ok_and(known) {
-            return Ok(None);
+            return Ok(Content::Known(hash));
         }
-        let block = decode_block(&raw.rlp, spec)?;
-        Ok(Some(IncomingBlock { block, encoded_len: Some(raw.rlp.len()) }))
+        decode_whole(&raw, spec).map(Content::Block)
     });
-    Decoded { number, offset: raw.offset, end: raw.end(), block }
+    Decoded { number, raw, block }
+}
+
+fn decode_whole(raw: &RawBlock, spec: &ChainSpec) -> Result<IncomingBlock, BlockDecodeError> {
+    let block = decode_block(&raw.rlp, spec)?;
+    Ok(IncomingBlock { block, encoded_len: Some(raw.rlp.len()) })
 }
 
 /// Number and hash of an encoded block.
@@ -166,10 +183,21 @@ pub fn encode_block(block: &RecoveredBlock) -> Vec<u8> {
     alloy_rlp::encode(Block { header: block.header.clone(), body })
 }
 
-/// Takes the receiver for itself: where this ends early, the decoder must not wait for room any more.
+/// The next block; `None` where there is none, or nobody wants to go on.
+fn wait<T>(blocks: &Receiver<T>, mut goes_on: impl FnMut() -> bool) -> Option<T> {
+    loop {
+        match blocks.recv_timeout(LOOK_EVERY) {
+            Ok(block) => return Some(block),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if goes_on() => {}
+            Err(RecvTimeoutError::Timeout) => return None,
+        }
+    }
+}
+
 fn import_all(
     chain: &mut Chain,
-    blocks: Receiver<Result<Decoded, ChainFileError>>,
+    blocks: &Receiver<Result<Decoded, ChainFileError>>,
     progress: &mut dyn FnMut(&ImportProgress) -> bool,
 ) -> Result<ImportProgress, ImportFileError> {
     let mut done = ImportProgress::default();
@@ -180,13 +208,24 @@ fn import_all(
             Err(TryRecvError::Empty) => {
                 // Whoever sends may take long. What came so far is not kept waiting.
                 chain.finish()?;
-                let Ok(decoded) = blocks.recv() else { break };
+                let Some(decoded) = wait(blocks, || progress(&done)) else { break };
                 decoded
             }
         };
-        let Decoded { number, offset, end, block } = decoded?;
-        let failed = |error| ImportFileError::Block { number, offset, source: Box::new(error) };
-        let block = block.map_err(|error| failed(Rejection::Decode(error).into()))?;
+        let Decoded { number, raw, block } = decoded?;
+        let (offset, end) = (raw.offset, raw.end());
+        let failed = |error| match error {
+            // That is about a block before.
+            ImportError::Storage(error @ StorageError::Unwritten { .. }) => error.into(),
+            error => ImportFileError::Block { number, offset, source: Box::new(error) },
+        };
+        let undecoded = |error| failed(Rejection::Decode(error).into());
+        let block = match block.map_err(undecoded)? {
+            Content::Block(block) => Some(block),
+            // Blocks that came since may have replaced it.
+            Content::Known(hash) if chain.has(hash)? => None,
+            Content::Known(_) => Some(decode_whole(&raw, chain.spec()).map_err(undecoded)?),
+        };
         match block {
             None => done.known += 1,
             Some(incoming) if incoming.block.number() == 0 => {

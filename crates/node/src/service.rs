@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
 use tracing::{error, info, warn};
 use warpline_engine::{Engine, EngineConfig, Ethereum, PoolError};
-use warpline_replay::{ChainFile, ChainFileError};
+use warpline_replay::ChainFile;
 use warpline_storage::StorageError;
 
 use crate::{
@@ -18,8 +18,9 @@ use crate::{
     rpc::{RpcContext, RpcServer, RpcServerError},
 };
 
-/// How many changes of the head may wait for a subscriber that is slow.
-const EVENTS_KEPT: usize = 1024;
+/// How many changes of the head may wait for a subscriber that is slow. They have whole blocks; what he misses
+/// he finds in the database.
+const EVENTS_KEPT: usize = 64;
 
 /// How long connections may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -217,8 +218,7 @@ fn import_path(
     let file = if path.as_os_str() == "-" {
         ChainFile::from_reader(io::stdin())
     } else {
-        ChainFile::open(path)
+        ChainFile::open(path)?
     };
-    let file: Result<_, ChainFileError> = file;
-    import_file(chain, file?, |_| goes_on())
+    import_file(chain, file, |_| goes_on())
 }

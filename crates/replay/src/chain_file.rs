@@ -9,6 +9,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    mem,
     path::Path,
 };
 
@@ -26,6 +27,9 @@ pub const DEFAULT_MAX_BLOCK_BYTES: u64 = 1 << 28;
 /// Bytes read ahead of the block that is being read.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// The first bytes, in which compression shows.
+const MAGIC_BYTES: usize = 4;
+
 /// The payload length from which RLP writes the length in bytes of its own.
 const LONG_LIST: u64 = 56;
 
@@ -41,7 +45,7 @@ const LONG_LIST: u64 = 56;
 /// writer.append(&[0xc1, 3])?;
 /// let bytes = writer.finish()?;
 ///
-/// let mut file = ChainFile::from_reader(std::io::Cursor::new(bytes))?;
+/// let mut file = ChainFile::from_reader(std::io::Cursor::new(bytes));
 /// file.skip_to(3)?;
 /// for block in file {
 ///     let block = block?;
@@ -148,6 +152,8 @@ pub enum ChainFileError {
 enum Source {
     File(BufReader<File>),
     Stream(BufReader<Stream>),
+    /// A stream that nobody has looked at: whether it is compressed is seen when something comes.
+    Unread(Stream),
 }
 
 impl Read for Source {
@@ -155,6 +161,7 @@ impl Read for Source {
         match self {
             Self::File(file) => file.read(buffer),
             Self::Stream(stream) => stream.read(buffer),
+            Self::Unread(stream) => stream.read(buffer),
         }
     }
 }
@@ -171,7 +178,7 @@ impl ChainFile {
                 return Ok((file, false));
             }
             let mut head = Vec::new();
-            Read::by_ref(&mut file).take(4).read_to_end(&mut head)?;
+            Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
             file.rewind()?;
             Ok((file, compression(&head).is_none()))
         };
@@ -180,18 +187,27 @@ impl ChainFile {
         if seekable {
             return Ok(Self::new(Source::File(BufReader::with_capacity(BUFFER_BYTES, file))));
         }
-        Self::from_reader(BufReader::new(file))
+        let mut file = Self::from_reader(BufReader::new(file));
+        file.begin()?;
+        Ok(file)
     }
 
-    /// A chain file that comes from `reader`, for one standard input, compressed or not.
-    ///
-    /// # Errors
-    /// When the first bytes cannot be read, or not be decompressed.
-    pub fn from_reader(reader: impl Read + Send + 'static) -> Result<Self, ChainFileError> {
-        let peeked = Peeked::uncompressed(Box::new(reader))
-            .map_err(|problem| ChainFileError::Compression(Box::new(problem)))?;
-        let stream = BufReader::with_capacity(BUFFER_BYTES, peeked.into_stream());
-        Ok(Self::new(Source::Stream(stream)))
+    /// A chain file that comes from `reader`, for one standard input, compressed or not. Nothing is read
+    /// before the first block is asked for.
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
+        Self::new(Source::Unread(Box::new(reader)))
+    }
+
+    /// Looks whether a stream is compressed, unless somebody did.
+    fn begin(&mut self) -> Result<(), ChainFileError> {
+        if let Source::Unread(stream) = &mut self.source {
+            let stream = mem::replace(stream, Box::new(io::empty()));
+            let peeked = Peeked::uncompressed(stream, MAGIC_BYTES)
+                .map_err(|problem| ChainFileError::Compression(Box::new(problem)))?;
+            let stream = BufReader::with_capacity(BUFFER_BYTES, peeked.into_stream());
+            self.source = Source::Stream(stream);
+        }
+        Ok(())
     }
 
     const fn new(source: Source) -> Self {
@@ -219,12 +235,13 @@ impl ChainFile {
         let Some(count) = to.checked_sub(from) else {
             return Err(ChainFileError::Backwards { offset: from, to });
         };
+        self.begin()?;
         let reached = match &mut self.source {
             Source::File(file) => file
                 .get_ref()
                 .metadata()
                 .and_then(|metadata| file.seek(SeekFrom::Start(to.min(metadata.len())))),
-            Source::Stream(stream) => {
+            stream => {
                 io::copy(&mut stream.by_ref().take(count), &mut io::sink()).map(|read| from + read)
             }
         };
@@ -237,6 +254,7 @@ impl ChainFile {
     }
 
     fn read_block(&mut self) -> Result<Option<RawBlock>, ChainFileError> {
+        self.begin()?;
         let offset = self.offset;
         let mut rlp = Vec::new();
         self.extend(&mut rlp, 1)?;

@@ -128,7 +128,7 @@ enum Content {
 
 impl Content {
     fn of(reader: Stream) -> Result<Self, InputProblem> {
-        let reader = Peeked::uncompressed(reader)?;
+        let reader = Peeked::uncompressed(reader, TAR_BLOCK)?;
         let tar = reader.head.get(257..262) == Some(b"ustar");
         let whole = reader.into_stream();
         Ok(if tar { Self::Tar(whole) } else { Self::Plain(whole) })
@@ -142,16 +142,17 @@ pub(crate) struct Peeked {
 }
 
 impl Peeked {
-    fn new(mut reader: Stream) -> Result<Self, InputProblem> {
-        let mut head = Vec::with_capacity(TAR_BLOCK);
-        let block = TAR_BLOCK as u64;
-        reader.by_ref().take(block).read_to_end(&mut head).map_err(InputProblem::Unreadable)?;
+    fn new(mut reader: Stream, length: usize) -> Result<Self, InputProblem> {
+        let mut head = Vec::with_capacity(length);
+        let first = reader.by_ref().take(length as u64).read_to_end(&mut head);
+        first.map_err(InputProblem::Unreadable)?;
         Ok(Self { head, rest: reader })
     }
 
-    /// Takes off all layers of gzip and zstd.
-    pub(crate) fn uncompressed(reader: Stream) -> Result<Self, InputProblem> {
-        let mut peeked = Self::new(reader)?;
+    /// Takes off all layers of gzip and zstd. Looks at the first `length` bytes: what writes into a pipe may
+    /// have no more to say for now.
+    pub(crate) fn uncompressed(reader: Stream, length: usize) -> Result<Self, InputProblem> {
+        let mut peeked = Self::new(reader, length)?;
         for _ in 0..=MAX_LAYERS {
             let decoder: Stream = match compression(&peeked.head) {
                 None => return Ok(peeked),
@@ -161,7 +162,7 @@ impl Peeked {
                     Box::new(decoder.map_err(InputProblem::Unreadable)?)
                 }
             };
-            peeked = Self::new(Box::new(BufReader::new(decoder)))?;
+            peeked = Self::new(Box::new(BufReader::new(decoder)), length)?;
         }
         Err(InputProblem::TooDeep { limit: MAX_LAYERS })
     }

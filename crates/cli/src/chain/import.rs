@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
 
 fn open(path: &Path) -> anyhow::Result<ChainFile> {
     if path == Path::new("-") {
-        return Ok(ChainFile::from_reader(std::io::stdin())?);
+        return Ok(ChainFile::from_reader(std::io::stdin()));
     }
     Ok(ChainFile::open(path)?)
 }

@@ -41,7 +41,6 @@ pub(super) struct Ahead {
 struct Writing {
     database: Database,
     block: RecoveredBlock,
-    /// Without its trie, which the next block changes.
     executed: Executed,
     durability: Durability,
     /// States up to that of this block are forgotten.
@@ -99,13 +98,19 @@ impl Ahead {
 
     /// Waits until it is written.
     fn finish(mut self) -> Result<Arc<Writing>, StorageError> {
-        match self.written.take() {
+        let written = match self.written.take() {
             Some(Written::Soon(writing)) => {
-                writing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                writing.join().unwrap_or_else(|panic| resume_unwind(panic))
             }
-            Some(Written::Now(written)) => written?,
-            None => {}
-        }
+            Some(Written::Now(written)) => written,
+            None => Ok(()),
+        };
+        let Writing { block, .. } = &*self.writing;
+        written.map_err(|source| StorageError::Unwritten {
+            number: block.number(),
+            hash: block.hash,
+            source: Box::new(source),
+        })?;
         Ok(Arc::clone(&self.writing))
     }
 }
@@ -125,7 +130,7 @@ impl Chain {
     /// [`finish`](Self::finish). Until then it is not the [`head`](Self::head).
     ///
     /// # Errors
-    /// As [`import`](Self::import). [`ImportError::Storage`] may be about the block before: then neither
+    /// As [`import`](Self::import). [`StorageError::Unwritten`] may be about the block before: then neither
     /// is in the chain.
     pub fn import_ahead(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
         let imported = self.take_in(incoming);
@@ -139,14 +144,13 @@ impl Chain {
     /// When it cannot be written. Then the block that was on its way is not in the chain.
     pub fn finish(&mut self) -> Result<(), StorageError> {
         let Some(ahead) = self.ahead.take() else { return Ok(()) };
-        let trie = std::mem::take(&mut self.trie);
-        self.is_stale = true;
+        let trie = self.take_trie();
         let written = ahead.finish()?;
         self.deferred = match written.durability {
             Durability::Durable => 0,
             Durability::Deferred => self.deferred + 1,
         };
-        self.advance(Some(trie))?;
+        self.advance(trie)?;
         self.announce(Vec::new, || {
             let (block, receipts, tip) = match Arc::try_unwrap(written) {
                 Ok(written) => (written.block, written.executed.receipts, written.executed.tip),
@@ -165,21 +169,16 @@ impl Chain {
         let state = self.view.state();
         // Moved, not copied: a node that two tries share is copied when it changes. Whoever sends what
         // is refused makes the next block read its nodes again.
-        let trie = std::mem::take(&mut self.trie);
+        let trie = self.take_trie().unwrap_or_else(|| state.trie());
         let executed = match &self.ahead {
             None => self.execute(&incoming, self.view.head(), &state, trie),
             Some(ahead) => self.execute(&incoming, &ahead.header(), &ahead.state(state), trie),
         };
-        let mut executed = match executed {
-            Ok(executed) => executed,
-            Err(error) => {
-                self.finish()?;
-                self.trie = self.view.state().trie();
-                return Err(error);
-            }
-        };
-        let trie = std::mem::take(&mut executed.trie);
         self.finish()?;
+        if self.is_stale {
+            self.advance(None)?;
+        }
+        let (executed, trie) = executed?;
         self.trie = trie;
         self.trie.set_source(Arc::new(self.view.state()));
         let IncomingBlock { block, .. } = incoming;

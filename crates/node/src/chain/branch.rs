@@ -1,20 +1,22 @@
 //! Valid blocks that are not part of the chain, and the states after them.
 //!
-//! A branch begins at a block of the chain, whose state is read as of then; what the branch changed
-//! since is in the trie of each of its blocks. Branches live in memory: after a restart whoever sent
-//! their blocks sends them again. They are bounded: a branch that stays further behind the head than
-//! [`MOST_DISTANCE`] is forgotten as a whole, and the oldest are where there are more than [`MOST_BLOCKS`] or
-//! where all take more than [`MOST_BYTES`].
+//! A branch begins at a block of the chain, whose state is read as of then; what its blocks changed
+//! since is kept with them. Branches live in memory: after a restart whoever sent their blocks sends them
+//! again. They are bounded: a branch that stays further behind the head than [`MOST_DISTANCE`] is forgotten
+//! as a whole, and the oldest are where there are more than [`MOST_BLOCKS`] or where all take more than
+//! [`MOST_BYTES`]. A block for which there is no room even then is not taken.
 
-use std::{collections::HashMap, mem, sync::Arc};
+mod state;
 
-use alloy_consensus::Transaction as _;
-use alloy_primitives::{Address, B256, Bytes, U256, map::B256Map};
-use warpline_primitives::{Account, RecoveredBlock, StateSource};
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use alloy_eips::Encodable2718 as _;
+use alloy_primitives::{B256, U256, map::B256Map};
+use warpline_primitives::RecoveredBlock;
 use warpline_replay::Rejection;
-use warpline_storage::{StateView, StorageError, StoredHeader, View};
-use warpline_trie::{EMPTY_ROOT_HASH, Nibbles, NodeSource, NodeSourceError, StateTrie, TrieKey};
+use warpline_storage::{StorageError, StoredHeader, View};
 
+use self::state::{BranchState, KeptTrie, trie_after};
 use super::{Chain, Executed, ImportError, IncomingBlock};
 
 /// How many blocks are kept beside the chain. The oldest are forgotten first.
@@ -30,6 +32,7 @@ const MOST_DISTANCE: u64 = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Branches {
     members: B256Map<Arc<Member>>,
+    newest: Option<KeptTrie>,
 }
 
 /// A block beside the chain.
@@ -62,7 +65,8 @@ impl Member {
         /// A transaction besides its data.
         const TRANSACTION: usize = 512;
         let transactions = incoming.block.transactions.iter();
-        let transactions: usize = transactions.map(|tx| TRANSACTION + tx.input().len()).sum();
+        let transactions: usize =
+            transactions.map(|tx| TRANSACTION + 2 * tx.inner().encode_2718_len()).sum();
         let bytes = executed.as_ref().map(|(executed, _)| executed.bytes());
         let bytes = transactions + bytes.unwrap_or_default();
         Self { incoming, total_difficulty, executed, bytes }
@@ -121,30 +125,38 @@ impl Branches {
         for member in removed {
             self.members.insert(member.incoming.block.hash, Arc::new(member));
         }
+        // Of a member that is none any more.
+        self.newest = None;
     }
 
-    /// Forgets what is too far behind the head of `view`, what is too much, and all that builds on it.
-    pub(super) fn bound(&mut self, view: &View) -> Result<(), StorageError> {
+    /// Forgets what is too far behind the head of `view`, what is too much, and all that builds on it. The
+    /// path to `newest` is spared as long as there are others, and then loses its end, not its beginning.
+    pub(super) fn bound(&mut self, view: &View, newest: Option<B256>) -> Result<(), StorageError> {
         let first = view.head().header.number.saturating_sub(MOST_DISTANCE);
         let too_old = |member: &Arc<Member>| member.incoming.block.number() < first;
-        let mut bytes = self.bytes();
-        let are_few = self.members.len() <= MOST_BLOCKS && bytes <= MOST_BYTES;
-        if are_few && !self.members.values().any(too_old) {
+        let (mut count, mut bytes) = (self.members.len(), self.bytes());
+        let is_too_much = |count, bytes| count > MOST_BLOCKS || bytes > MOST_BYTES;
+        if !is_too_much(count, bytes) && !self.members.values().any(too_old) {
             return Ok(());
         }
-        let mut sorted: Vec<_> = mem::take(&mut self.members).into_values().collect();
-        sorted.sort_unstable_by_key(|member| {
+        let mut spared = VecDeque::new();
+        let mut next = newest;
+        while let Some(member) = next.and_then(|hash| self.members.remove(&hash)) {
+            next = Some(member.incoming.block.header.parent_hash);
+            spared.push_front(member);
+        }
+        let mut others: Vec<_> = mem::take(&mut self.members).into_values().collect();
+        others.sort_unstable_by_key(|member| {
             let block = &member.incoming.block;
             (block.number(), block.hash)
         });
-        let mut count = sorted.len();
-        let is_surplus = |member: &Arc<Member>| {
-            let is_too_much = count > MOST_BLOCKS || bytes > MOST_BYTES;
+        let mut others = VecDeque::from(others);
+        while is_too_much(count, bytes) {
+            let Some(gone) = others.pop_front().or_else(|| spared.pop_back()) else { break };
             count -= 1;
-            bytes = bytes.saturating_sub(member.bytes);
-            is_too_much
-        };
-        for member in sorted.into_iter().skip_while(is_surplus) {
+            bytes = bytes.saturating_sub(gone.bytes);
+        }
+        for member in spared.into_iter().chain(others) {
             let header = &member.incoming.block.header;
             let parent = header.parent_hash;
             let stands = self.contains(parent) || view.number(parent)?.is_some();
@@ -152,6 +164,8 @@ impl Branches {
                 self.members.insert(member.incoming.block.hash, member);
             }
         }
+        let members = &self.members;
+        self.newest.take_if(|kept| !members.contains_key(&kept.member()));
         Ok(())
     }
 }
@@ -159,14 +173,20 @@ impl Branches {
 impl Chain {
     /// Executes a block whose parent is not the head, and keeps it beside the chain.
     pub(super) fn add_beside(&mut self, incoming: IncomingBlock) -> Result<(), ImportError> {
+        let (number, head) = (incoming.block.number(), self.head().header.number);
+        if number < head.saturating_sub(MOST_DISTANCE) {
+            return Err(ImportError::TooFarBehind { number, head, most: MOST_DISTANCE });
+        }
         let parent = incoming.block.header.parent_hash;
         let path = self.execute_path(parent)?;
         let executed = self.execute_after(&path, &incoming)?;
         let total_difficulty = executed.tip.total_difficulty;
         let executed = Some((Arc::new(executed), path.ancestor.hash));
         let member = Arc::new(Member::new(incoming, total_difficulty, executed));
-        self.branches.members.insert(member.incoming.block.hash, member);
-        Ok(self.branches.bound(&self.view)?)
+        let hash = member.incoming.block.hash;
+        self.branches.members.insert(hash, member);
+        self.branches.bound(&self.view, Some(hash))?;
+        if self.branches.contains(hash) { Ok(()) } else { Err(no_room(number)) }
     }
 
     /// The path to block `hash`, each member executed on it: those that were part of the chain once, or
@@ -176,6 +196,7 @@ impl Chain {
         let whole = self.branches.path_to(hash, &self.view)?.ok_or_else(unknown)?;
         let base = whole.ancestor.hash;
         let mut path = Path { ancestor: whole.ancestor, members: Vec::new() };
+        let mut bytes = 0;
         for member in whole.members {
             let stands = member.executed.as_ref().is_some_and(|(_, began)| *began == base);
             let member = if stands {
@@ -188,6 +209,10 @@ impl Chain {
                 self.branches.members.insert(member.incoming.block.hash, Arc::clone(&member));
                 member
             };
+            bytes += member.bytes;
+            if bytes > MOST_BYTES {
+                return Err(no_room(member.incoming.block.number()));
+            }
             path.members.push(member);
         }
         Ok(path)
@@ -195,96 +220,37 @@ impl Chain {
 
     /// Executes a block on the state after `path`.
     fn execute_after(
-        &self,
+        &mut self,
         path: &Path,
         incoming: &IncomingBlock,
     ) -> Result<Executed, ImportError> {
         let base = self.view.state_at(path.ancestor.header.number)?;
-        let mut executed = match path.members.last() {
+        let (executed, trie) = match path.members.last() {
+            None => self.execute(incoming, &path.ancestor, &base, base.trie())?,
             Some(last) => {
-                let state = BranchState::new(base, path);
-                self.execute(incoming, &last.stored_header(), &state, state.trie.clone())
+                let trie = trie_after(self.branches.newest.take(), path, &base);
+                let trie = trie.map_err(StorageError::Trie)?;
+                let state = BranchState::new(base, path, trie.clone());
+                match self.execute(incoming, &last.stored_header(), &state, trie) {
+                    Ok(executed) => executed,
+                    Err(error) => {
+                        // Another block may follow that member.
+                        let (member, base) = (last.incoming.block.hash, path.ancestor.hash);
+                        let kept = KeptTrie::new(member, base, state.into_trie());
+                        self.branches.newest = Some(kept);
+                        return Err(error);
+                    }
+                }
             }
-            None => self.execute(incoming, &path.ancestor, &base, base.trie()),
-        }?;
-        // A state that is kept would keep the pages of its view from being used again.
-        executed.trie.set_source(Arc::new(NoSource));
+        };
+        let kept = KeptTrie::new(incoming.block.hash, path.ancestor.hash, trie);
+        self.branches.newest = Some(kept);
         Ok(executed)
     }
 }
 
-/// Where the trie of a member reads from while nobody uses it.
-#[derive(Debug)]
-struct NoSource;
-
-/// The trie of a block beside the chain was read without being given a state: a bug of ours.
-#[derive(Debug, thiserror::Error)]
-#[error("a trie beside the chain has no state to read from")]
-struct NoState;
-
-impl NodeSource for NoSource {
-    fn node(&self, _: TrieKey, _: &Nibbles, _: B256) -> Result<Option<Bytes>, NodeSourceError> {
-        Err(NodeSourceError::new(NoState))
-    }
-}
-
-/// The state after the last block of a branch.
-struct BranchState {
-    /// The state on which the branch builds.
-    base: StateView,
-    trie: StateTrie,
-    codes: B256Map<Bytes>,
-    hashes: HashMap<u64, B256>,
-}
-
-impl BranchState {
-    fn new(base: StateView, path: &Path) -> Self {
-        let mut state = Self {
-            trie: StateTrie::default(),
-            base,
-            codes: B256Map::default(),
-            hashes: HashMap::new(),
-        };
-        for (member, executed) in path.executed() {
-            let block = &member.incoming.block;
-            state.hashes.insert(block.number(), block.hash);
-            let codes = executed.state.codes().iter();
-            state.codes.extend(codes.map(|(hash, code)| (*hash, code.clone())));
-            state.trie = executed.trie.clone();
-        }
-        state.trie.set_source(Arc::new(state.base.clone()));
-        state
-    }
-}
-
-impl StateSource for BranchState {
-    type Error = StorageError;
-
-    fn account(&self, address: Address) -> Result<Option<Account>, StorageError> {
-        Ok(self.trie.account(address)?)
-    }
-
-    fn storage(&self, address: Address, slot: U256) -> Result<U256, StorageError> {
-        Ok(self.trie.storage(address, slot)?)
-    }
-
-    fn has_storage(&self, address: Address) -> Result<bool, StorageError> {
-        Ok(self.trie.storage_root(address)? != EMPTY_ROOT_HASH)
-    }
-
-    fn code(&self, code_hash: B256) -> Result<Bytes, StorageError> {
-        match self.codes.get(&code_hash) {
-            Some(code) => Ok(code.clone()),
-            None => self.base.code(code_hash),
-        }
-    }
-
-    fn block_hash(&self, number: u64) -> Result<B256, StorageError> {
-        match self.hashes.get(&number) {
-            Some(hash) => Ok(*hash),
-            None => self.base.block_hash(number),
-        }
-    }
+const fn no_room(number: u64) -> ImportError {
+    ImportError::NoRoom { number, most: MOST_BLOCKS, most_bytes: MOST_BYTES }
 }
 
 #[cfg(test)]
@@ -297,7 +263,8 @@ mod tests {
 
     /// A block without anything in it that is said to take so many bytes.
     fn member(parent: B256, number: u64, bytes: usize) -> Arc<Member> {
-        let header = Header { parent_hash: parent, number, ..Header::default() };
+        let extra_data = bytes.to_be_bytes().into();
+        let header = Header { parent_hash: parent, number, extra_data, ..Header::default() };
         let block = RecoveredBlock {
             hash: header.hash_slow(),
             header,
@@ -307,6 +274,12 @@ mod tests {
         };
         let incoming = IncomingBlock { block, encoded_len: None };
         Arc::new(Member { bytes, ..Member::new(incoming, U256::ZERO, None) })
+    }
+
+    fn insert(branches: &mut Branches, member: Arc<Member>) -> B256 {
+        let hash = member.incoming.block.hash;
+        branches.members.insert(hash, member);
+        hash
     }
 
     #[test]
@@ -321,11 +294,35 @@ mod tests {
         for member in [&first, &second] {
             branches.members.insert(hash(member), Arc::clone(member));
         }
-        branches.bound(&view).unwrap();
+        branches.bound(&view, None).unwrap();
         assert!(branches.contains(hash(&first)) && branches.contains(hash(&second)));
         let third = member(hash(&second), 3, 1);
         branches.members.insert(hash(&third), Arc::clone(&third));
-        branches.bound(&view).unwrap();
+        branches.bound(&view, None).unwrap();
         assert_eq!(branches.members.len(), 0);
+    }
+
+    #[test]
+    fn the_newest_branch_is_forgotten_last_and_from_its_end() {
+        let header = Header::default();
+        let genesis = GenesisBlock { config: Box::default(), header, state: StateDiff::default() };
+        let view = Database::in_memory(&genesis).unwrap().view().unwrap();
+        let mut branches = Branches::default();
+        let mut add = |parent, number, bytes| {
+            let added = insert(&mut branches, member(parent, number, bytes));
+            branches.bound(&view, Some(added)).unwrap();
+            let mut kept: Vec<usize> = branches.members.values().map(|one| one.bytes).collect();
+            kept.sort_unstable();
+            (added, kept)
+        };
+        let (half, quarter) = (MOST_BYTES / 2, MOST_BYTES / 4);
+        let genesis = view.head().hash;
+        let (first, _) = add(genesis, 1, half);
+        let (_, kept) = add(genesis, 1, quarter);
+        assert_eq!(kept, [quarter, half]);
+        let (second, kept) = add(first, 2, half);
+        assert_eq!(kept, [half, half]);
+        let (_, kept) = add(second, 3, 1);
+        assert_eq!(kept, [half, half]);
     }
 }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use alloy_consensus::Header;
 use alloy_eip7928::BlockAccessList;
 use alloy_primitives::B256;
+use alloy_rlp::Encodable;
 use warpline_chain::{ChainSpec, EthereumHardforks, Tip};
 use warpline_engine::{Ethereum, ExecuteOptions, ExecutionError, Strategy};
 use warpline_primitives::{
@@ -30,8 +31,6 @@ pub(super) struct Executed {
     pub(super) state: StateDiff,
     pub(super) access_list: Option<BlockAccessList>,
     pub(super) updates: TrieUpdates,
-    /// The trie of the state after it.
-    pub(super) trie: StateTrie,
 }
 
 impl Executed {
@@ -46,7 +45,8 @@ impl Executed {
         let entries = self.state.accounts().map(|(_, change)| 1 + change.storage.len());
         let entries = entries.sum::<usize>();
         let codes = self.state.codes().values().map(|code| code.len()).sum::<usize>();
-        logs + codes + ENTRY * entries + NODE * self.updates.written()
+        let list = self.access_list.as_ref().map_or(0, Encodable::length);
+        logs + codes + 2 * list + ENTRY * entries + NODE * self.updates.written()
     }
 
     /// What is written of it.
@@ -63,14 +63,15 @@ impl Executed {
 }
 
 impl Chain {
-    /// Executes a block on `state`, of which `trie` is the trie, and proves the result.
+    /// Executes a block on `state`, of which `trie` is the trie, and proves the result. Returns the trie of
+    /// the state after it, too.
     pub(super) fn execute<S: StateSource<Error = StorageError>>(
         &self,
         incoming: &IncomingBlock,
         parent: &StoredHeader,
         state: &S,
         trie: StateTrie,
-    ) -> Result<Executed, ImportError> {
+    ) -> Result<(Executed, StateTrie), ImportError> {
         let block = &incoming.block;
         let rules = self.rules_after(parent);
         self.check(incoming, parent, &rules)?;
@@ -97,7 +98,7 @@ impl Chain {
         }
         let receipts =
             if pre_byzantium { receipts_with(&output.receipts, roots) } else { output.receipts };
-        Ok(Executed {
+        let executed = Executed {
             tip: Tip {
                 total_difficulty: parent.total_difficulty.saturating_add(block.header.difficulty),
                 is_merged: rules.is_merged(block.number()),
@@ -106,8 +107,8 @@ impl Chain {
             state: output.state,
             access_list: output.access_list,
             updates,
-            trie,
-        })
+        };
+        Ok((executed, trie))
     }
 
     /// Executes a block. Meanwhile `trie` comes to hold what its root will need.

@@ -89,6 +89,7 @@ pub(super) fn ended(imported: &Result<Imported, ImportError>) {
         Ok(Imported::Beside) => "beside",
         Ok(Imported::Reorganised { .. }) => "reorganised",
         Err(ImportError::Rejected(_)) => "rejected",
+        Err(ImportError::TooFarBehind { .. } | ImportError::NoRoom { .. }) => "unkept",
         Err(ImportError::Storage(_) | ImportError::Failed(_)) => "failed",
     };
     counter!(BLOCKS, "outcome" => outcome).increment(1);

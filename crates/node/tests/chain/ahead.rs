@@ -10,6 +10,7 @@ use std::{
 
 use redb::{StorageBackend, backends::InMemoryBackend};
 use warpline_node::{Chain, ChainOptions, ImportError, Imported, event};
+use warpline_storage::StorageError;
 
 use crate::{
     branches::{NONE, assert_is, line},
@@ -155,7 +156,10 @@ fn nothing_follows_a_block_that_cannot_be_written() {
     fails.store(true, Ordering::Relaxed);
     import_ahead(&mut chain, &blocks[1]);
     let failed = chain.import_ahead(blocks[2].incoming()).unwrap_err();
-    assert!(matches!(failed, ImportError::Storage(_)), "{failed}");
+    let ImportError::Storage(StorageError::Unwritten { number, hash, .. }) = failed else {
+        panic!("{failed}");
+    };
+    assert_eq!((number, hash), (2, blocks[1].block.hash));
     assert_eq!(chain.head().hash, blocks[0].block.hash);
     assert!(chain.import(blocks[1].incoming()).is_err());
     assert_eq!(chain.head().hash, blocks[0].block.hash);

@@ -178,3 +178,47 @@ fn pruning_keeps_as_many_states_as_it_is_told() {
     assert!(matches!(error, ImportError::Storage(_)), "{error}");
     assert_is(&chain, &blocks[6..].iter().collect::<Vec<_>>());
 }
+
+/// What a member changed is all that is kept of it, but for the last one that came.
+#[test]
+fn a_branch_of_a_branch_takes_over() {
+    let builder = Builder::new(false);
+    let genesis = builder.genesis();
+    let (a, b) = (line(&builder, &genesis, 1, 5), line(&builder, &genesis, 2, 4));
+    let c = line(&builder, &b[1], 3, 4);
+    let mut chain = builder.chain(NONE);
+    for block in &a {
+        import(&mut chain, block);
+    }
+    let mut bad = c[0].clone();
+    bad.block.header.state_root = Default::default();
+    bad.block.hash = bad.block.header.hash_slow();
+    for block in [&b[0], &b[1], &b[2], &c[0], &b[3], &c[1], &c[2]] {
+        assert_eq!(import(&mut chain, block), Imported::Beside);
+        bad.block.header.parent_hash = block.block.hash;
+        assert!(chain.import(bad.incoming()).is_err());
+    }
+    let taken = Imported::Reorganised { ancestor: 0, removed: 5 };
+    assert_eq!(import(&mut chain, &c[3]), taken);
+    assert_is(&chain, &[&b[0], &b[1], &c[0], &c[1], &c[2], &c[3]]);
+}
+
+#[test]
+fn a_block_too_far_behind_the_head_is_told_apart_from_one_that_is_wrong() {
+    let builder = Builder::new(true);
+    let mut chain = builder.chain(NONE);
+    let genesis = builder.genesis();
+    let mut last = genesis.clone();
+    for _ in 0..1026 {
+        last = builder.child(&last, 1, &[]);
+        chain.import_ahead(last.incoming()).unwrap();
+    }
+    chain.finish().unwrap();
+    let late = builder.child(&genesis, 2, &[]);
+    let error = chain.import(late.incoming()).unwrap_err();
+    let expected = matches!(error, ImportError::TooFarBehind { number: 1, head: 1026, .. });
+    assert!(expected, "{error}");
+    let second = builder.child(&builder.child(&genesis, 1, &[]), 2, &[]);
+    let back = Imported::Reorganised { ancestor: 1, removed: 1025 };
+    assert_eq!(import(&mut chain, &second), back);
+}

@@ -6,6 +6,7 @@ mod adopt;
 mod ahead;
 mod branches;
 mod builder;
+mod files;
 mod pow;
 mod refused;
 mod rpc_compat;
