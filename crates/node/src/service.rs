@@ -1,6 +1,13 @@
 //! A node at work: servers, and whatever brings blocks, until it is told to stop. Wiring only.
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use metrics_exporter_prometheus::BuildError;
 use tokio::task::JoinError;
@@ -10,7 +17,7 @@ use warpline_replay::ChainFile;
 use warpline_storage::StorageError;
 
 use crate::{
-    Chain, ImportFileError,
+    Chain, ImportFileError, ImportProgress,
     chain::measure,
     config::RpcConfig,
     event, import_file,
@@ -24,6 +31,9 @@ const EVENTS_KEPT: usize = 64;
 
 /// How long connections may take to end.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often an import says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the sizes of tables are looked at.
 const TABLES_EVERY: Duration = Duration::from_secs(60);
@@ -61,6 +71,14 @@ pub enum ServiceError {
     /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A chain file that is to be imported cannot be read.
+    #[error("cannot import {}: {source}", .path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The servers of JSON-RPC cannot be started.
     #[error(transparent)]
     Rpc(#[from] RpcServerError),
@@ -95,6 +113,18 @@ pub async fn run(
     started: impl FnOnce(Listening),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
+    for path in config.imports.iter().filter(|path| !is_stdin(path)) {
+        let failed = |source| ServiceError::Import { path: path.clone(), source };
+        std::fs::metadata(path).map_err(failed)?;
+    }
+    info!(
+        version = config.client_version,
+        chain = chain.spec().chain_id(),
+        database = %chain.database().path().display(),
+        head = chain.head().header.number,
+        hash = %chain.head().hash,
+        "starting"
+    );
     let events = event::channel(EVENTS_KEPT);
     chain.announce_to(events.clone());
     let database = chain.database().clone();
@@ -187,9 +217,9 @@ fn engine_for_clients(chain: &Chain) -> Result<Engine, PoolError> {
 }
 
 /// Imports files one after the other as long as `goes_on`. What cannot be imported is said, and the
-/// node goes on with what it has.
+/// node goes on with what it has: files after it would lack its blocks.
 fn import_files(chain: &mut Chain, paths: &[PathBuf], goes_on: impl Fn() -> bool) {
-    for path in paths {
+    for (at, path) in paths.iter().enumerate() {
         if !goes_on() {
             return;
         }
@@ -204,21 +234,33 @@ fn import_files(chain: &mut Chain, paths: &[PathBuf], goes_on: impl Fn() -> bool
             ),
             Err(error) => {
                 error!(%file, %error, head = chain.head().header.number, "import stopped");
+                for path in &paths[at + 1..] {
+                    error!(file = %path.display(), "not imported, because one before was not");
+                }
                 return;
             }
         }
     }
 }
 
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 fn import_path(
     chain: &mut Chain,
-    path: &std::path::Path,
+    path: &Path,
     goes_on: &impl Fn() -> bool,
-) -> Result<crate::ImportProgress, ImportFileError> {
-    let file = if path.as_os_str() == "-" {
-        ChainFile::from_reader(io::stdin())
-    } else {
-        ChainFile::open(path)?
-    };
-    import_file(chain, file, |_| goes_on())
+) -> Result<ImportProgress, ImportFileError> {
+    let file =
+        if is_stdin(path) { ChainFile::from_reader(io::stdin()) } else { ChainFile::open(path)? };
+    let (mut said, mut imported) = (Instant::now(), 0);
+    import_file(chain, file, |progress| {
+        if said.elapsed() >= PROGRESS_EVERY && progress.imported > imported {
+            (said, imported) = (Instant::now(), progress.imported);
+            let ImportProgress { number, transactions, known, .. } = *progress;
+            info!(number, imported, transactions, known, "importing");
+        }
+        goes_on()
+    })
 }

@@ -114,6 +114,9 @@ pub enum RpcError {
         /// How many may be kept.
         most: u32,
     },
+    /// There is no such method, or its namespace is not offered here.
+    #[error("the method {0} does not exist or is not offered here")]
+    UnknownMethod(String),
     /// A subscription answers by itself, and not within a batch.
     #[error("a subscription cannot be part of a batch")]
     SubscriptionInBatch,
@@ -265,6 +268,7 @@ impl RpcError {
                 SimulateError::Call(error) if is_of_block(error) => SERVER_ERROR,
                 error => error.code(),
             },
+            Self::UnknownMethod(_) => ErrorCode::MethodNotFound.code(),
             Self::SubscriptionInBatch => ErrorCode::InvalidRequest.code(),
             Self::NoAccessList(_) => NOT_FOUND,
             Self::Pruned { .. } => PRUNED,
@@ -315,6 +319,12 @@ impl From<StorageError> for RpcError {
 }
 
 impl RpcError {
+    /// There is no method `name`, of which not more is repeated than a name may have.
+    pub(super) fn unknown_method(name: &str) -> Self {
+        const LONGEST: usize = 64;
+        Self::UnknownMethod(name.chars().take(LONGEST).collect())
+    }
+
     /// Why a call that was due at `deadline` was not executed.
     pub(super) fn of_call(error: CallError<StorageError>, deadline: Deadline) -> Self {
         match error {

@@ -58,11 +58,16 @@ where
     fn answer<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.service.clone();
         let known = self.observe.methods.method_with_name(request.method_name());
-        let name = known.map_or(UNKNOWN, |(name, _)| name);
+        let known = known.map(|(name, _)| name);
+        let name = known.unwrap_or(UNKNOWN);
         async move {
             let begun = Instant::now();
             let running = metrics::Running::call();
-            let response = service.call(without_null(request)).await;
+            let response = if known.is_some() {
+                service.call(without_null(request)).await
+            } else {
+                MethodResponse::error(request.id(), RpcError::unknown_method(request.method_name()))
+            };
             drop(running);
             metrics::called(name, response.as_error_code(), begun.elapsed());
             tracing::debug!(
