@@ -13,6 +13,7 @@ mod json;
 mod measure;
 mod memory;
 mod node;
+mod output;
 #[cfg_attr(not(feature = "rpc"), expect(dead_code, reason = "without it no node is asked"))]
 mod remote;
 mod replay;

@@ -1,9 +1,8 @@
 //! `warpline trace`: what a tracer says of the transactions of blocks, without a node.
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    path::PathBuf,
+    io::Write as _,
+    path::{Path, PathBuf},
 };
 
 use alloy_primitives::B256;
@@ -14,11 +13,12 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 use warpline_engine::{Engine, Ethereum, InspectOptions, TraceError, TracedTransaction};
-use warpline_replay::{BlockInput, Input, Inputs, ParentStateError};
+use warpline_replay::{BlockInput, Input, InputError, Inputs, Origin, ParentStateError};
 
 use crate::{
     FAILURE, SUCCESS, UNUSABLE,
     args::{ConditionArgs, EngineArgs},
+    output::{Output, ensure_other},
     replay::embedded,
     table::{BAD, Styled},
 };
@@ -76,18 +76,9 @@ pub(crate) fn run(args: &TraceArgs) -> anyhow::Result<u8> {
     let tracing = options(args)?;
     let config = args.engine.config(ConditionArgs::default());
     let engine = Engine::new(Ethereum::mainnet(), config)?;
-    let output: Box<dyn Write> = match &args.out {
-        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
-        None => Box::new(std::io::stdout().lock()),
-    };
-    let mut session = Session {
-        wanted: args.tx,
-        tracing,
-        engine,
-        output: BufWriter::new(output),
-        written: 0,
-        failed: 0,
-    };
+    let inputs: Vec<&Path> = args.inputs.iter().map(PathBuf::as_path).collect();
+    let output = Output::open(args.out.as_deref(), &inputs)?;
+    let mut session = Session { wanted: args.tx, tracing, engine, output, written: 0, failed: 0 };
     let mut unusable = 0;
     if args.inputs.is_empty() {
         for input in embedded::blocks(&session.engine)? {
@@ -95,6 +86,9 @@ pub(crate) fn run(args: &TraceArgs) -> anyhow::Result<u8> {
         }
     }
     for input in Inputs::open(&args.inputs) {
+        if let (Some(out), Some(origin)) = (&args.out, origin(&input)) {
+            ensure_other(out, &origin.path)?;
+        }
         match input {
             Ok(Input::Block(input)) => session.block(&input)?,
             Ok(Input::ChainTest(test)) => {
@@ -108,9 +102,12 @@ pub(crate) fn run(args: &TraceArgs) -> anyhow::Result<u8> {
             }
         }
     }
-    session.output.flush()?;
     if let (Some(_), 0, 0) = (args.tx, session.written, session.failed) {
         anyhow::bail!("no block has that transaction");
+    }
+    // For nothing at all no older file is given up.
+    if session.written > 0 || (session.failed, unusable) == (0, 0) {
+        session.output.finish()?;
     }
     Ok(match (session.failed, unusable) {
         (0, 0) => SUCCESS,
@@ -134,6 +131,16 @@ fn options(args: &TraceArgs) -> anyhow::Result<GethDebugTracingOptions> {
     Ok(options)
 }
 
+/// What a block was read from, or should have been: one in a folder is not known before.
+fn origin(input: &Result<Input, InputError>) -> Option<&Origin> {
+    match input {
+        Ok(Input::Block(block)) => Some(&block.origin),
+        Ok(Input::ChainTest(test)) => Some(&test.origin),
+        Ok(Input::Skipped(_)) => None,
+        Err(error) => Some(&error.origin),
+    }
+}
+
 /// Says what could not be traced.
 fn complain(what: impl std::fmt::Display) {
     // Whether anybody reads it or not.
@@ -145,7 +152,7 @@ struct Session {
     wanted: Option<Wanted>,
     tracing: GethDebugTracingOptions,
     engine: Engine<Ethereum>,
-    output: BufWriter<Box<dyn Write>>,
+    output: Output,
     written: usize,
     failed: usize,
 }

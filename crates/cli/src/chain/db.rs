@@ -1,13 +1,8 @@
 //! `warpline db`: looking into a database.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write},
-    path::PathBuf,
-};
+use std::{io::Write as _, path::PathBuf};
 
 use alloy_primitives::hex;
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use warpline_storage::StorageError;
@@ -15,6 +10,7 @@ use warpline_storage::StorageError;
 use super::DatadirArgs;
 use crate::{
     FAILURE, SUCCESS,
+    output::Output,
     table::{BAD, GOOD, Printer, STRONG, Styled},
 };
 
@@ -120,13 +116,7 @@ fn export(args: &DbExportArgs) -> anyhow::Result<u8> {
             known.join(", ")
         );
     }
-    let mut output: Box<dyn Write> = match &args.out {
-        Some(path) => {
-            let file = File::create(path).with_context(|| path.display().to_string())?;
-            Box::new(BufWriter::new(file))
-        }
-        None => Box::new(BufWriter::new(std::io::stdout().lock())),
-    };
+    let mut output = Output::open(args.out.as_deref(), &[database.path()])?;
     let mut written = Ok(());
     view.visit_entries(&args.tables, &mut |table, key, value| {
         if written.is_ok() {
@@ -134,6 +124,6 @@ fn export(args: &DbExportArgs) -> anyhow::Result<u8> {
             written = writeln!(output, r#"{{"table":"{table}","key":"{key}","value":"{value}"}}"#);
         }
     })?;
-    written.and_then(|()| output.flush())?;
+    written.and_then(|()| output.finish())?;
     Ok(SUCCESS)
 }

@@ -1,10 +1,6 @@
 //! `warpline export`: the chain of a database as a file that `import` reads.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -12,7 +8,7 @@ use warpline_node::encode_block;
 use warpline_replay::ChainFileWriter;
 
 use super::DatadirArgs;
-use crate::{SUCCESS, table::Printer};
+use crate::{SUCCESS, output::Output, table::Printer};
 
 /// The arguments of `export`.
 #[derive(Args, Debug)]
@@ -47,13 +43,10 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
         "{}: only gzip is written, as `.gz`",
         args.file.display()
     );
-    let to_stdout = args.file.as_os_str() == "-";
     let named = || args.file.display().to_string();
-    let output: Box<dyn std::io::Write> = if to_stdout {
-        Box::new(std::io::stdout().lock())
-    } else {
-        Box::new(BufWriter::new(File::create(&args.file).with_context(named)?))
-    };
+    let path = (args.file.as_os_str() != "-").then_some(&*args.file);
+    let output = Output::open(path, &[database.path()])?;
+    let printer = Printer::new(!output.is_stdout());
     let is_compressed = args.file.extension().is_some_and(|extension| extension == "gz");
     let mut writer =
         if is_compressed { ChainFileWriter::gzip(output) } else { ChainFileWriter::plain(output) };
@@ -63,7 +56,8 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
         writer.append(&encode_block(&block)).with_context(named)?;
         blocks += 1;
     }
-    writer.finish().with_context(named)?.flush().with_context(named)?;
-    Printer::new(!to_stdout).line(format_args!("{blocks} blocks exported to {}", named()))?;
+    let output = writer.finish().with_context(named)?;
+    output.finish().with_context(named)?;
+    printer.line(format_args!("{blocks} blocks exported to {}", named()))?;
     Ok(SUCCESS)
 }

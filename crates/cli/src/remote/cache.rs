@@ -14,7 +14,8 @@ use anyhow::Context as _;
 use warpline_chain::ChainSpec;
 use warpline_replay::{BlockHead, Capture};
 
-use super::{args::NodeArgs, sink::write_whole};
+use super::args::NodeArgs;
+use crate::output::write_whole;
 
 /// Nothing takes so long to be written.
 const LEFTOVER_AGE: Duration = Duration::from_secs(3600);

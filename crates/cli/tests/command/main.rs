@@ -15,6 +15,7 @@ mod inputs;
 #[cfg(feature = "rpc")]
 mod mock;
 mod node;
+mod output;
 mod predict;
 #[cfg(feature = "rpc")]
 mod remote;
