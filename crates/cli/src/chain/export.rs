@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use warpline_node::encode_block;
-use warpline_replay::ChainFileWriter;
+use warpline_replay::{ChainFileError, ChainFileWriter};
 
 use super::DatadirArgs;
 use crate::{SUCCESS, output::Output, table::Printer};
@@ -53,11 +53,19 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     let mut blocks = 0_u64;
     for number in args.first..=last {
         let block = view.block(number)?.with_context(|| format!("block {number} is missing"))?;
-        writer.append(&encode_block(&block)).with_context(named)?;
+        writer.append(&encode_block(&block)).map_err(unwritable).with_context(named)?;
         blocks += 1;
     }
-    let output = writer.finish().with_context(named)?;
+    let output = writer.finish().map_err(unwritable).with_context(named)?;
     output.finish().with_context(named)?;
     printer.line(format_args!("{blocks} blocks exported to {}", named()))?;
     Ok(SUCCESS)
+}
+
+/// What the system says, so that a reader who has had enough is told from a full disk.
+fn unwritable(error: ChainFileError) -> anyhow::Error {
+    match error {
+        ChainFileError::Unwritable(error) => error.into(),
+        error => error.into(),
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     chain::{initialised, rpc_compat, run},
     inputs,
     sample::Sample,
-    stderr, stdout, warpline,
+    stderr, stdout, surface, warpline,
 };
 
 /// A folder with a chain in `data`, and a block in `block.json`.
@@ -168,4 +168,21 @@ fn what_is_no_file_is_written_to_as_it_comes() {
     }
     let said = stdout(&write(&folder, &["export", "--datadir", "data"], "new.rlp").success());
     assert!(said.contains("54 blocks exported to new.rlp"), "{said}");
+}
+
+#[test]
+fn a_reader_who_has_had_enough_of_an_export_is_no_error() {
+    let Some(chain) = rpc_compat() else { return };
+    let folder = folder(&chain);
+    let data = folder.path().join("data");
+    let data = ["--datadir", data.to_str().unwrap()];
+    let mut commands = vec![vec!["export", "-"], vec!["db", "export"]];
+    if cfg!(unix) {
+        commands.push(vec!["export", "/dev/stdout"]);
+        commands.push(vec!["db", "export", "-o", "/dev/stdout"]);
+    }
+    for command in commands {
+        surface::assert_unread(&[&command[..], &data].concat());
+    }
+    surface::assert_unread(&["trace", "--tracer", "callTracer"]);
 }

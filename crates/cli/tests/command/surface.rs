@@ -133,22 +133,22 @@ fn a_reader_that_has_had_enough_is_no_error() {
 #[test]
 fn output_that_nobody_reads_at_all_is_no_error() {
     for args in TALKATIVE {
-        assert_quiet_success(args, &unread(args));
+        assert_unread(args);
     }
 }
 
 #[test]
 fn completions_that_nobody_reads_are_no_error() {
-    let args = ["completions", "bash"];
-    assert_quiet_success(&args, &unread(&args));
+    assert_unread(&["completions", "bash"]);
 }
 
 /// Runs the command on a pipe whose other end is closed already.
-fn unread(args: &[&str]) -> Output {
+pub(crate) fn assert_unread(args: &[&str]) {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("warpline"));
-    command.args(args).stdout(writer).stderr(Stdio::piped()).output().unwrap()
+    let output = command.args(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_quiet_success(args, &output);
 }
 
 fn assert_quiet_success(args: &[&str], output: &Output) {
