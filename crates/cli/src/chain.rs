@@ -4,6 +4,7 @@ pub(crate) mod db;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
+mod stop;
 
 use std::{
     env,

@@ -18,6 +18,7 @@ mod output;
 mod remote;
 mod replay;
 mod report;
+mod signals;
 mod table;
 mod trace;
 

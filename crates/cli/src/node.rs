@@ -24,6 +24,7 @@ use crate::{
     SUCCESS,
     args::{ConditionArgs, EngineArgs},
     chain::{DatadirArgs, TakingInArgs, chain_source},
+    signals,
     table::Printer,
 };
 
@@ -260,7 +261,8 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         // Before anything else, so that no signal is missed.
-        let shutdown = shutdown()?;
+        let signal = signals::first()?;
+        let shutdown = async { _ = signal.await };
         service::run(chain, config, announce, shutdown).await.map_err(anyhow::Error::from)
     });
     // What still reads for a client that is gone is not waited for.
@@ -283,42 +285,6 @@ fn announce(listening: Listening) {
     if http.is_none() && ws.is_none() {
         tracing::warn!("nothing is served: see --http and --ws");
     }
-}
-
-/// What a shell says of a program that was interrupted.
-#[cfg(unix)]
-const INTERRUPTED: i32 = 130;
-
-/// Ready at the first signal to stop. At the second one nothing is waited for: what was committed is on
-/// the disk, and the rest is imported again.
-#[cfg(unix)]
-fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut next = async move || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    Ok(async move {
-        next().await;
-        tokio::spawn(async move {
-            next().await;
-            tracing::warn!("stopped at once");
-            std::process::exit(INTERRUPTED);
-        });
-    })
-}
-
-/// Ready at the first signal to stop.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as where there are signals")]
-fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }
 
 /// The command line, with the flags of the file that `--config` names before its own.

@@ -11,12 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use warpline_node::{
     Chain, ChainOptions, ImportError, ImportFileError, ImportProgress, import_file,
 };
-use warpline_replay::ChainFile;
 
-use super::{DatadirArgs, TakingInArgs};
+use super::{DatadirArgs, TakingInArgs, stop::Stop};
 use crate::{
     FAILURE, SUCCESS,
     args::{ConditionArgs, EngineArgs},
+    signals::Signal,
     table::{BAD, Printer, Styled},
 };
 
@@ -42,17 +42,23 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
     let options = ChainOptions { durable_every: args.durable_every, ..args.taking_in.options() };
     let engine = args.engine.config(ConditionArgs::default());
     let directory = args.datadir.directory()?;
+    // Before anything else, so that no signal is missed.
+    let stop = Stop::at_signals()?;
     let mut chain = Chain::open(&directory, args.datadir.options(), engine, options)?;
     let printer = Printer::new(true);
     for path in &args.files {
-        let file = open(path).with_context(|| path.display().to_string())?;
+        let opened = stop.open(path);
+        if stop.asked().is_some() {
+            break;
+        }
+        let file = opened.with_context(|| path.display().to_string())?;
         let start = Instant::now();
         let bar = progress_bar()?;
         let mut done = ImportProgress::default();
         let imported = import_file(&mut chain, file, |progress| {
             done = *progress;
             show(&bar, progress, start.elapsed());
-            true
+            stop.asked().is_none()
         });
         bar.finish_and_clear();
         printer.line(summary(path, &done, start.elapsed()))?;
@@ -62,24 +68,24 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
                 done.beside, done.taken_back
             ))?;
         }
-        if let Err(error) = imported {
-            return stopped(&printer, path, &chain, error);
+        match imported {
+            // Where it was to stop, what is read may have ended within a block.
+            Err(ImportFileError::File(_)) if stop.asked().is_some() => {}
+            Err(error) => return failed(&printer, path, &chain, error),
+            Ok(_) => {}
         }
+    }
+    let asked = stop.asked();
+    if let Some(signal) = asked {
+        printer.line(format_args!("stopped by {}", signal.name()))?;
     }
     let head = chain.head();
     printer.line(format_args!("head: block {} {}", head.header.number, head.hash))?;
-    Ok(SUCCESS)
-}
-
-fn open(path: &Path) -> anyhow::Result<ChainFile> {
-    if path == Path::new("-") {
-        return Ok(ChainFile::from_reader(std::io::stdin()));
-    }
-    Ok(ChainFile::open(path)?)
+    Ok(asked.map_or(SUCCESS, Signal::status))
 }
 
 /// Says why an import ended early, and where the chain is now.
-fn stopped(
+fn failed(
     printer: &Printer,
     path: &Path,
     chain: &Chain,

@@ -11,6 +11,7 @@ mod conformance;
 mod convert;
 mod fixtures;
 mod fuzz;
+mod import;
 mod inputs;
 #[cfg(feature = "rpc")]
 mod mock;

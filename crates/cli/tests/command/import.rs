@@ -1,0 +1,49 @@
+//! What `import` says, and how it ends.
+
+use std::{fs, io::Write as _};
+
+use crate::chain::{initialised, rpc_compat, run};
+
+/// An import that waits for standard input is stopped, in the middle of a block and between two, with all that came
+/// on the disk.
+#[test]
+#[cfg(unix)]
+fn an_import_told_to_stop_keeps_what_it_has() {
+    use std::process::{Command, Stdio};
+    let Some(folder) = rpc_compat() else { return };
+    let chain = fs::read(folder.join("chain.rlp")).unwrap();
+    // More than fits into a pipe: once it is written, somebody reads it, and listens.
+    let twice = [&chain[..], &chain].concat();
+    for (signal, code, cut) in [("INT", 130, 1), ("TERM", 143, 0)] {
+        let data = initialised(&folder);
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("warpline"))
+            .args(["import", "-", "--datadir"])
+            .arg(data.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&twice[..twice.len() - cut]).unwrap();
+        Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(&format!("stopped by SIG{signal}")), "{said}");
+        let head = head(&said);
+        let stats = run(data.path(), &["db", "stats"]);
+        assert!(stats.contains(&format!("blocks 0 to {head},")), "{said}{stats}");
+        assert!(run(data.path(), &["db", "check"]).contains("all in order"), "{said}");
+    }
+}
+
+/// The number of the block that is called the head.
+fn head(said: &str) -> u64 {
+    let head = said.lines().find_map(|line| line.strip_prefix("head: block "));
+    let number = head.and_then(|head| head.split(' ').next()).unwrap_or_else(|| panic!("{said}"));
+    number.parse().unwrap()
+}
