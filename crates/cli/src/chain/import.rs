@@ -11,12 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use warpline_node::{
     Chain, ChainOptions, ImportError, ImportFileError, ImportProgress, import_file,
 };
+use warpline_storage::StorageError;
 
 use super::{DatadirArgs, TakingInArgs, stop::Stop};
 use crate::{
     FAILURE, SUCCESS,
     args::{ConditionArgs, EngineArgs},
-    signals::Signal,
     table::{BAD, Printer, Styled},
 };
 
@@ -46,21 +46,47 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
     let stop = Stop::at_signals()?;
     let mut chain = Chain::open(&directory, args.datadir.options(), engine, options)?;
     let printer = Printer::new(true);
+    let imported = import_files(args, &stop, &mut chain, &printer);
+    let head = match &imported {
+        // What the chain has in memory need not have been kept. The database has to be opened again to say.
+        Err(error) if error.is::<StorageError>() => {
+            drop(chain);
+            let stored = args.datadir.open().and_then(|database| Ok(database.view()?));
+            stored.ok().map(|view| view.head().clone())
+        }
+        _ => Some(chain.head().clone()),
+    };
+    if let Some(head) = head {
+        printer.line(format_args!("head: block {} {}", head.header.number, head.hash))?;
+    }
+    imported
+}
+
+/// Imports the files as long as nothing fails and nobody asks to stop, and returns the exit status.
+fn import_files(
+    args: &ImportArgs,
+    stop: &Stop,
+    chain: &mut Chain,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
     for path in &args.files {
+        let named = || path.display().to_string();
         let opened = stop.open(path);
         if stop.asked().is_some() {
             break;
         }
-        let file = opened.with_context(|| path.display().to_string())?;
+        let file = opened.with_context(named)?;
         let start = Instant::now();
         let bar = progress_bar()?;
         let mut done = ImportProgress::default();
-        let imported = import_file(&mut chain, file, |progress| {
+        let imported = import_file(chain, file, |progress| {
             done = *progress;
             show(&bar, progress, start.elapsed());
             stop.asked().is_none()
         });
         bar.finish_and_clear();
+        // Nothing is said of what may not have been kept.
+        let failed = imported.map_or_else(unless_storage, |_| Ok(None)).with_context(named)?;
         printer.line(summary(path, &done, start.elapsed()))?;
         if done.beside > 0 || done.taken_back > 0 {
             printer.line(format_args!(
@@ -68,40 +94,30 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<u8> {
                 done.beside, done.taken_back
             ))?;
         }
-        match imported {
+        match failed {
             // Where it was to stop, what is read may have ended within a block.
-            Err(ImportFileError::File(_)) if stop.asked().is_some() => {}
-            Err(error) => return failed(&printer, path, &chain, error),
-            Ok(_) => {}
+            Some(ImportFileError::File(_)) if stop.asked().is_some() => {}
+            Some(error) => {
+                printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), named()))?;
+                return Ok(FAILURE);
+            }
+            None => {}
         }
     }
-    let asked = stop.asked();
-    if let Some(signal) = asked {
-        printer.line(format_args!("stopped by {}", signal.name()))?;
-    }
-    let head = chain.head();
-    printer.line(format_args!("head: block {} {}", head.header.number, head.hash))?;
-    Ok(asked.map_or(SUCCESS, Signal::status))
+    let Some(signal) = stop.asked() else { return Ok(SUCCESS) };
+    printer.line(format_args!("stopped by {}", signal.name()))?;
+    Ok(signal.status())
 }
 
-/// Says why an import ended early, and where the chain is now.
-fn failed(
-    printer: &Printer,
-    path: &Path,
-    chain: &Chain,
-    error: ImportFileError,
-) -> anyhow::Result<u8> {
+/// Tells a database that failed from everything else. After that, what was imported is on the disk.
+fn unless_storage(error: ImportFileError) -> Result<Option<ImportFileError>, StorageError> {
     match error {
-        ImportFileError::Storage(error) => Err(error.into()),
-        ImportFileError::Block { source, .. } if matches!(*source, ImportError::Storage(_)) => {
-            Err((*source).into())
-        }
-        error => {
-            let head = chain.head();
-            printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), path.display()))?;
-            printer.line(format_args!("head: block {} {}", head.header.number, head.hash))?;
-            Ok(FAILURE)
-        }
+        ImportFileError::Storage(error) => Err(error),
+        ImportFileError::Block { number, offset, source } => match *source {
+            ImportError::Storage(error) => Err(error),
+            other => Ok(Some(ImportFileError::Block { number, offset, source: Box::new(other) })),
+        },
+        other => Ok(Some(other)),
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{fs, io::Write as _};
 
-use crate::chain::{initialised, rpc_compat, run};
+use crate::{
+    chain::{initialised, rpc_compat, run},
+    output::limited,
+    stderr, stdout,
+};
 
 /// An import that waits for standard input is stopped, in the middle of a block and between two, with all that came
 /// on the disk.
@@ -38,6 +42,26 @@ fn an_import_told_to_stop_keeps_what_it_has() {
         let stats = run(data.path(), &["db", "stats"]);
         assert!(stats.contains(&format!("blocks 0 to {head},")), "{said}{stats}");
         assert!(run(data.path(), &["db", "check"]).contains("all in order"), "{said}");
+    }
+}
+
+/// What was imported before the disk was full is taken back with what came then, as none of it was waited for.
+#[test]
+#[cfg(unix)]
+fn what_a_full_disk_took_back_is_not_called_imported() {
+    let Some(folder) = rpc_compat() else { return };
+    let file = folder.join("chain.rlp");
+    for every in ["1", "64"] {
+        let data = initialised(&folder);
+        let import = ["import", file.to_str().unwrap(), "--durable-every", every];
+        let arguments = [&import[..], &["--datadir", "."]].concat();
+        // 512 KiB, more than the genesis block takes.
+        let assert = limited(1024, &arguments, data.path()).code(2);
+        let (said, complaint) = (stdout(&assert), stderr(&assert));
+        assert!(!said.contains("imported"), "{said}");
+        assert!(complaint.contains("chain.rlp: database: "), "{complaint}");
+        let stats = run(data.path(), &["db", "stats"]);
+        assert!(stats.contains(&format!("blocks 0 to {},", head(&said))), "{said}{stats}");
     }
 }
 

@@ -116,7 +116,6 @@ fn a_full_disk_takes_no_older_file() {
 }
 
 /// Runs the command where no file may grow beyond `blocks` of 512 bytes, as on a disk that is full then.
-#[cfg(unix)]
 pub(crate) fn limited(blocks: u64, arguments: &[&str], folder: &Path) -> Assert {
     let mut command = assert_cmd::Command::new("sh");
     command.args(["-c", r#"trap "" XFSZ; ulimit -f "$0"; exec "$@""#, &blocks.to_string()]);
