@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use warpline_node::{
     Chain, ChainOptions, ImportError, ImportFileError, ImportProgress, import_file,
 };
+use warpline_replay::Rejection;
 use warpline_storage::StorageError;
 
 use super::{DatadirArgs, TakingInArgs, stop::Stop};
@@ -99,6 +100,10 @@ fn import_files(
             Some(ImportFileError::File(_)) if stop.asked().is_some() => {}
             Some(error) => {
                 printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), named()))?;
+                // Once a block of the file has come in, the file is of this chain.
+                if let Some(number) = unconnected(&error).filter(|_| done.imported == 0) {
+                    printer.line(hint(number, chain.head().header.number))?;
+                }
                 return Ok(FAILURE);
             }
             None => {}
@@ -118,6 +123,22 @@ fn unless_storage(error: ImportFileError) -> Result<Option<ImportFileError>, Sto
             other => Ok(Some(ImportFileError::Block { number, offset, source: Box::new(other) })),
         },
         other => Ok(Some(other)),
+    }
+}
+
+/// The number of a block that was refused because it follows none that is here.
+fn unconnected(error: &ImportFileError) -> Option<u64> {
+    let ImportFileError::Block { number, source, .. } = error else { return None };
+    let is_unconnected = matches!(**source, ImportError::Rejected(Rejection::UnknownParent { .. }));
+    number.filter(|_| is_unconnected)
+}
+
+/// Why the first new block of a file may follow none that is here.
+fn hint(number: u64, head: u64) -> String {
+    if number > head + 1 {
+        format!("the file begins beyond block {head}, the head, or is of another chain")
+    } else {
+        format!("the file may be of another chain: the parent is no block up to {head}, the head")
     }
 }
 

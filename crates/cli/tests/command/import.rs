@@ -1,11 +1,11 @@
 //! What `import` says, and how it ends.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, path::Path};
 
 use crate::{
     chain::{initialised, rpc_compat, run},
     output::limited,
-    stderr, stdout,
+    stderr, stdout, warpline,
 };
 
 /// An import that waits for standard input is stopped, in the middle of a block and between two, with all that came
@@ -63,6 +63,40 @@ fn what_a_full_disk_took_back_is_not_called_imported() {
         let stats = run(data.path(), &["db", "stats"]);
         assert!(stats.contains(&format!("blocks 0 to {},", head(&said))), "{said}{stats}");
     }
+}
+
+#[test]
+fn a_file_that_does_not_fit_may_be_of_another_chain_or_begin_too_late() {
+    let Some(folder) = rpc_compat() else { return };
+    let whole = initialised(&folder);
+    run(whole.path(), &["import", folder.join("chain.rlp").to_str().unwrap()]);
+    let other = tempfile::tempdir().unwrap();
+    let genesis = other.path().join("genesis.json");
+    fs::write(&genesis, r#"{"config": {"chainId": 5}, "extraData": "0x01"}"#).unwrap();
+    let mut command = warpline();
+    command.arg("init").arg("--chain").arg(&genesis).arg("--datadir").arg(other.path());
+    command.assert().success();
+    let this = initialised(&folder);
+    let file = this.path().join("part.rlp");
+    let file = file.to_str().unwrap();
+    let import = |data: &Path| {
+        let mut command = warpline();
+        let assert = command.args(["import", file, "--datadir"]).arg(data).assert();
+        let said = stdout(&assert.code(1));
+        assert!(said.contains("unknown parent 0x"), "{said}");
+        said
+    };
+
+    run(whole.path(), &["export", file]);
+    let said = import(other.path());
+    assert!(
+        said.contains("may be of another chain: the parent is no block up to 0, the head"),
+        "{said}"
+    );
+    run(whole.path(), &["export", file, "--first", "3"]);
+    let said = import(this.path());
+    assert!(said.contains("begins beyond block 0, the head, or is of another chain"), "{said}");
+    assert!(said.contains("failed") && said.contains("block 3 at byte 0"), "{said}");
 }
 
 /// The number of the block that is called the head.
