@@ -4,6 +4,7 @@ pub(crate) mod db;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
+mod progress;
 mod stop;
 
 use std::{

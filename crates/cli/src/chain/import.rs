@@ -2,19 +2,22 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use warpline_node::{
     Chain, ChainOptions, ImportError, ImportFileError, ImportProgress, import_file,
 };
 use warpline_replay::Rejection;
 use warpline_storage::StorageError;
 
-use super::{DatadirArgs, TakingInArgs, stop::Stop};
+use super::{
+    DatadirArgs, TakingInArgs,
+    progress::{Display, rate},
+    stop::Stop,
+};
 use crate::{
     FAILURE, SUCCESS,
     args::{ConditionArgs, EngineArgs},
@@ -70,6 +73,7 @@ fn import_files(
     chain: &mut Chain,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
+    let mut display = Display::new();
     for path in &args.files {
         let named = || path.display().to_string();
         let opened = stop.open(path);
@@ -77,18 +81,17 @@ fn import_files(
             break;
         }
         let file = opened.with_context(named)?;
-        let start = Instant::now();
-        let bar = progress_bar()?;
+        display.begin()?;
         let mut done = ImportProgress::default();
         let imported = import_file(chain, file, |progress| {
             done = *progress;
-            show(&bar, progress, start.elapsed());
+            display.show(progress);
             stop.asked().is_none()
         });
-        bar.finish_and_clear();
+        let elapsed = display.end();
         // Nothing is said of what may not have been kept.
         let failed = imported.map_or_else(unless_storage, |_| Ok(None)).with_context(named)?;
-        printer.line(summary(path, &done, start.elapsed()))?;
+        printer.line(summary(path, &done, elapsed))?;
         if done.beside > 0 || done.taken_back > 0 {
             printer.line(format_args!(
                 "{} of them beside the chain when they came; {} blocks of the chain taken back",
@@ -142,23 +145,6 @@ fn hint(number: u64, head: u64) -> String {
     }
 }
 
-/// indicatif draws on standard error, and only if that is a terminal.
-fn progress_bar() -> anyhow::Result<ProgressBar> {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}")?;
-    Ok(ProgressBar::new_spinner().with_style(style))
-}
-
-fn show(bar: &ProgressBar, progress: &ImportProgress, elapsed: Duration) {
-    bar.set_message(format!(
-        "block {}, {} new, {:.1} Mgas/s, {:.1} MiB read",
-        progress.number,
-        progress.imported,
-        rate(progress.gas, elapsed) / 1e6,
-        rate(progress.offset, Duration::from_secs(1)) / f64::from(1 << 20),
-    ));
-    bar.tick();
-}
-
 fn summary(path: &Path, done: &ImportProgress, elapsed: Duration) -> String {
     format!(
         "{}: {} blocks imported, {} known already; {} transactions, {:.1} Mgas in {:.2} s ({:.1} Mgas/s)",
@@ -170,9 +156,4 @@ fn summary(path: &Path, done: &ImportProgress, elapsed: Duration) -> String {
         elapsed.as_secs_f64(),
         rate(done.gas, elapsed) / 1e6,
     )
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for display")]
-fn rate(count: u64, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64().max(1e-9)
 }
