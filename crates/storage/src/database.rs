@@ -95,11 +95,13 @@ impl Database {
     /// # Errors
     /// [`StorageError::Absent`] where there is none, [`StorageError::InUse`] where another process has
     /// it, [`StorageError::Schema`] where another version of the program made it, and
-    /// [`StorageError::Open`] where it is damaged.
+    /// [`StorageError::Open`] where it is damaged or cannot be read.
     pub fn open(directory: &Path, options: DatabaseOptions) -> Result<Self, StorageError> {
         let path = directory.join(FILE_NAME);
-        if !path.exists() {
-            return Err(StorageError::Absent { path });
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(StorageError::Absent { path }),
+            Err(source) => return Err(StorageError::Io { path, source }),
         }
         let redb = builder(options).open(&path).map_err(|error| opening(&path, error))?;
         let database = Self { inner: Arc::new(Inner { redb, path }) };

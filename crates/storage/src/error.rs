@@ -1,6 +1,6 @@
 //! Why something could not be stored or read.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use alloy_primitives::{B256, hex};
 use warpline_trie::TrieError;
@@ -28,7 +28,8 @@ pub enum StorageError {
         /// Where.
         path: PathBuf,
     },
-    /// The file is no database of ours, or too damaged to be opened.
+    /// The file is no database of ours, or too damaged to be opened, or the system does not let it be opened:
+    /// [`is_damage`](StorageError::is_damage) tells.
     #[error("cannot open the database at {}: {source}", .path.display())]
     Open {
         /// Where.
@@ -116,19 +117,26 @@ pub enum StorageError {
         /// Which file or folder.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
 impl StorageError {
-    /// Whether a search took longer than it may, at the bottom of whatever failed because of that.
-    pub fn is_late(&self) -> bool {
+    /// Whether what is stored is not what was written, so that reading it again will not help: unlike where the
+    /// system does not let anybody read it.
+    pub fn is_damage(&self) -> bool {
         match self {
-            Self::Late => true,
-            Self::Trie(TrieError::Source { error, .. }) => {
-                error.inner().downcast_ref::<Self>().is_some_and(Self::is_late)
-            }
-            _ => false,
+            Self::Open { source, .. } | Self::Engine(source) => is_damage(source),
+            Self::Damaged { .. } | Self::Missing { .. } | Self::Trie(_) => true,
+            Self::Absent { .. }
+            | Self::Exists { .. }
+            | Self::InUse { .. }
+            | Self::Schema { .. }
+            | Self::Ahead { .. }
+            | Self::Pruned { .. }
+            | Self::Late
+            | Self::Disconnected { .. }
+            | Self::Io { .. } => false,
         }
     }
 
@@ -140,6 +148,23 @@ impl StorageError {
     /// An entry that should be there.
     pub(crate) fn missing(table: &'static str, key: &[u8]) -> Self {
         Self::Missing { table, key: key.into() }
+    }
+}
+
+fn is_damage(error: &redb::Error) -> bool {
+    use redb::Error as E;
+    match error {
+        // A file that is too short, or none of redb's.
+        E::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+        }
+        E::Corrupted(_)
+        | E::TableTypeMismatch { .. }
+        | E::TypeDefinitionChanged { .. }
+        | E::TableIsMultimap(_)
+        | E::TableIsNotMultimap(_)
+        | E::TableDoesNotExist(_) => true,
+        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{io::Write as _, path::PathBuf};
 use alloy_primitives::hex;
 use clap::{Args, Subcommand};
 
-use warpline_storage::StorageError;
+use warpline_storage::{CheckError, StorageError};
 
 use super::DatadirArgs;
 use crate::{
@@ -50,10 +50,13 @@ pub(crate) fn run(command: &DbCommand) -> anyhow::Result<u8> {
 
 fn check(args: &DatadirArgs) -> anyhow::Result<u8> {
     let printer = Printer::new(true);
+    let damaged = |error: &dyn std::fmt::Display| {
+        printer.line(format_args!("{}: {error}", Styled(BAD, "damaged")))?;
+        Ok(FAILURE)
+    };
     let database = match args.open_checked() {
-        Err(error) if matches!(error.downcast_ref(), Some(StorageError::Open { .. })) => {
-            printer.line(format_args!("{}: {error}", Styled(BAD, "damaged")))?;
-            return Ok(FAILURE);
+        Err(error) if error.downcast_ref().is_some_and(StorageError::is_damage) => {
+            return damaged(&error);
         }
         opened => opened?,
     };
@@ -75,10 +78,8 @@ fn check(args: &DatadirArgs) -> anyhow::Result<u8> {
             ))?;
             Ok(SUCCESS)
         }
-        Err(error) => {
-            printer.line(format_args!("{}: {error}", Styled(BAD, "damaged")))?;
-            Ok(FAILURE)
-        }
+        Err(CheckError::Storage(error)) if !error.is_damage() => Err(error.into()),
+        Err(error) => damaged(&error),
     }
 }
 

@@ -129,6 +129,32 @@ fn a_damaged_database_is_called_damaged() {
     assert!(stderr(&read).contains("error: "), "{read}");
 }
 
+/// A folder in place of the file, and a name that leads nowhere, are what the system lets nobody read, root included.
+#[test]
+#[cfg(unix)]
+fn a_database_that_cannot_be_read_is_not_called_damaged() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("warpline.redb");
+    let check = |code: i32| {
+        let mut command = warpline();
+        command.args(["db", "check", "--datadir"]).arg(data.path()).assert().code(code)
+    };
+    fs::create_dir(&path).unwrap();
+    let refused = check(2);
+    let (said, complaint) = (stdout(&refused), stderr(&refused));
+    assert!(!said.contains("damaged") && complaint.contains("Is a directory"), "{refused}");
+    fs::remove_dir(&path).unwrap();
+    std::os::unix::fs::symlink("warpline.redb", &path).unwrap();
+    let complaint = stderr(&check(2));
+    assert!(complaint.contains("warpline.redb: Too many levels"), "{complaint}");
+    fs::remove_file(&path).unwrap();
+
+    for content in ["", "no database", &"no database".repeat(1000)] {
+        fs::write(&path, content).unwrap();
+        assert!(stdout(&check(1)).contains("damaged: cannot open the database"), "{content}");
+    }
+}
+
 /// Chosen so that the same kills happen each time.
 struct Dice(u64);
 
