@@ -1,7 +1,8 @@
 //! A file that says what the command line says.
 //!
-//! The file becomes flags that stand before those of the command line, so there is one set of names,
-//! values and complaints, and what is typed counts more than what is written down.
+//! The file becomes flags that stand before those of the command line, so there is one set of names and
+//! values, and what is typed counts more than what is written down. Each flag is tried alone before, for
+//! whoever wrote a file wants to hear of its keys, not of flags.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,7 +11,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use clap::{
+    Parser as _,
+    error::{ContextKind, ErrorKind},
+};
 use toml::{Table, Value};
+
+use crate::args::Cli;
 
 /// `arguments` with the flags of the file that `--config` names, where `node` is the command.
 ///
@@ -22,8 +29,7 @@ pub(crate) fn with_file(arguments: Vec<OsString>) -> anyhow::Result<Vec<OsString
     let named = || format!("--config {}", path.display());
     let file = fs::read_to_string(path).with_context(named)?;
     let table: Table = file.parse().with_context(named)?;
-    let mut flags = Vec::new();
-    add_flags("", &table, &mut flags).with_context(named)?;
+    let mut flags = flags("", &table).with_context(named)?;
     let (command, rest) = arguments.split_at(2);
     // A list is not added to, but said anew.
     let typed: Vec<_> = rest.iter().filter_map(|argument| name_of(argument)).collect();
@@ -53,35 +59,67 @@ fn config_path(arguments: &[OsString]) -> Option<&Path> {
 }
 
 /// The flags of `table`, whose name is `prefix`, the names of tables being joined by dots.
-fn add_flags(prefix: &str, table: &Table, flags: &mut Vec<OsString>) -> anyhow::Result<()> {
+fn flags(prefix: &str, table: &Table) -> anyhow::Result<Vec<OsString>> {
+    let mut flags = Vec::new();
     for (key, value) in table {
-        let name = match (prefix, key.as_str()) {
-            // A flag that other flags are named after cannot be a key beside their table.
-            (prefix, "enabled") if !prefix.is_empty() => prefix.to_owned(),
-            ("", key) => key.to_owned(),
-            (prefix, key) => format!("{prefix}.{key}"),
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        anyhow::ensure!(path != "config", "`config`: a file cannot name another one");
+        // A flag that other flags are named after cannot be a key beside their table.
+        let is_switch = key == "enabled" && !prefix.is_empty();
+        let name = if is_switch { prefix } else { &path };
+        let flag = |value: &Value| {
+            let value = scalar(value).with_context(|| {
+                format!("`{path}`: expected a string, a number, true or false, found {value}")
+            })?;
+            tried(&path, format!("--{name}={value}"))
         };
-        let flag = format!("--{name}");
         match value {
-            Value::Table(table) => add_flags(&name, table, flags)?,
-            Value::Boolean(true) => flags.push(flag.into()),
-            // No flag can be taken back, and none is set unless it is said.
-            Value::Boolean(false) => {}
+            Value::Table(table) => flags.append(&mut self::flags(&path, table)?),
+            Value::Boolean(is_set) => {
+                let flag = tried(&path, format!("--{name}"))?;
+                // No flag can be taken back, and none is set unless it is said.
+                flags.extend(is_set.then_some(flag));
+            }
             Value::Array(values) => {
-                anyhow::ensure!(!values.is_empty(), "{name}: an empty list; leave it out");
+                anyhow::ensure!(!values.is_empty(), "`{path}`: an empty list; leave it out");
                 for value in values {
-                    let value =
-                        scalar(value).with_context(|| format!("{name}: a list of lists"))?;
-                    flags.push(format!("{flag}={value}").into());
+                    flags.push(flag(value)?);
                 }
             }
-            value => {
-                let value = scalar(value).with_context(|| format!("{name}: a date is no flag"))?;
-                flags.push(format!("{flag}={value}").into());
-            }
+            value => flags.push(flag(value)?),
         }
     }
-    Ok(())
+    Ok(flags)
+}
+
+/// The flag, if the command would take it.
+fn tried(path: &str, flag: String) -> anyhow::Result<OsString> {
+    let Err(error) = Cli::try_parse_from(["warpline", "node", &flag]) else {
+        return Ok(flag.into());
+    };
+    let said = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let value = said(ContextKind::InvalidValue);
+    let valid = said(ContextKind::ValidValue);
+    let cause = || std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument | ErrorKind::DisplayHelp => {
+            match said(ContextKind::SuggestedArg).strip_prefix("--") {
+                Some(similar) => anyhow::bail!("there is no key `{path}`, but `{similar}`"),
+                None => anyhow::bail!("there is no key `{path}`"),
+            }
+        }
+        ErrorKind::TooManyValues => {
+            anyhow::bail!("`{path}`: expected true or false, found {value:?}")
+        }
+        ErrorKind::InvalidValue if value.is_empty() => {
+            anyhow::bail!("`{path}`: expected a value, found true or false")
+        }
+        ErrorKind::InvalidValue => {
+            anyhow::bail!("`{path}`: expected one of {valid}, found {value:?}")
+        }
+        ErrorKind::ValueValidation => anyhow::bail!("`{path}`: {value:?}: {}", cause()),
+        _ => anyhow::bail!("`{path}`: {error}"),
+    }
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -98,10 +136,8 @@ fn scalar(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn flags(file: &str) -> Vec<OsString> {
-        let mut flags = Vec::new();
-        add_flags("", &file.parse().unwrap(), &mut flags).unwrap();
-        flags
+    fn read(file: &str) -> anyhow::Result<Vec<OsString>> {
+        flags("", &file.parse().unwrap())
     }
 
     #[test]
@@ -130,7 +166,7 @@ mod tests {
             "--rpc.max-batch=7",
             "--log.stdout.format=json",
         ];
-        let mut found = flags(file);
+        let mut found = read(file).unwrap();
         let mut expected = expected.map(OsString::from).to_vec();
         found.sort();
         expected.sort();
@@ -159,10 +195,35 @@ mod tests {
     }
 
     #[test]
-    fn dates_and_nested_lists_are_refused() {
-        for file in ["a = 1979-05-27", "a = [[1]]", "a = []"] {
-            let table = file.parse().unwrap();
-            assert!(add_flags("", &table, &mut Vec::new()).is_err(), "{file}");
+    fn what_is_wrong_is_said_of_the_key() {
+        for (file, complaint) in [
+            ("foo = 1", "there is no key `foo`"),
+            ("foo = false", "there is no key `foo`"),
+            ("help = true", "there is no key `help`"),
+            ("[http]\nprt = 1", "there is no key `http.prt`, but `http.port`"),
+            ("config = 'x'", "`config`: a file cannot name another one"),
+            ("[http]\nenabled = 'yes'", "`http.enabled`: expected true or false, found \"yes\""),
+            ("http = 'yes'", "`http`: expected true or false, found \"yes\""),
+            ("[http]\nport = true", "`http.port`: expected a value, found true or false"),
+            ("[http]\nport = false", "`http.port`: expected a value, found true or false"),
+            ("[http]\nport = 'x'", "`http.port`: \"x\": invalid digit found in string"),
+            ("[http]\nport = 70000", "`http.port`: \"70000\": 70000 is not in 0..=65535"),
+            ("metrics = 5", "`metrics`: \"5\": invalid socket address syntax"),
+            (
+                "[http]\napi = ['eth', 'foo']",
+                "`http.api`: expected one of eth, net, web3, txpool, debug, found \"foo\"",
+            ),
+            (
+                "datadir = 1979-05-27",
+                "`datadir`: expected a string, a number, true or false, found 1979-05-27",
+            ),
+            (
+                "[http]\nport = [[1]]",
+                "`http.port`: expected a string, a number, true or false, found [1]",
+            ),
+            ("import = []", "`import`: an empty list; leave it out"),
+        ] {
+            assert_eq!(read(file).unwrap_err().to_string(), complaint, "{file}");
         }
     }
 }

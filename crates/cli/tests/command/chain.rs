@@ -110,6 +110,24 @@ fn what_cannot_be_used_is_refused_with_the_reason() {
 }
 
 #[test]
+fn what_is_wrong_in_a_file_of_flags_is_said_with_its_name_and_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    for (content, complaint) in [
+        ("foo = 1", "node.toml: there is no key `foo`"),
+        ("[http]\nenabled = 'yes'", "node.toml: `http.enabled`: expected true or false"),
+        ("config = 'other.toml'", "node.toml: `config`: a file cannot name another one"),
+        ("[http", "node.toml: TOML parse error at line 1"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let mut command = warpline();
+        let assert = command.args(["node", "--config"]).arg(&file).assert().code(2);
+        let said = stderr(&assert);
+        assert!(said.contains(complaint) && !said.contains("--help"), "{content}: {said}");
+    }
+}
+
+#[test]
 fn a_damaged_database_is_called_damaged() {
     let Some(folder) = rpc_compat() else { return };
     let data = initialised(&folder);
