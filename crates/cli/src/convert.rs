@@ -8,7 +8,7 @@ use crate::{
     SUCCESS, UNUSABLE,
     args::list,
     remote::{args::ConvertArgs, sink::Sink},
-    table::{BAD, FAINT, Printer, STRONG, Styled},
+    table::{BAD, FAINT, Printer, STRONG, Styled, counted},
 };
 
 /// Runs the command and returns the exit status.
@@ -37,10 +37,10 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<u8> {
     let Session { sink, printer, blocks, bytes, unusable, .. } = session;
     if blocks > 0 {
         sink.finish()?;
-        printer.line(format_args!("\n{blocks} blocks, {bytes} bytes"))?;
+        printer.line(format_args!("\n{}, {}", counted(blocks, "block"), counted(bytes, "byte")))?;
     }
     if unusable > 0 {
-        printer.line(Styled(BAD, format_args!("{unusable} unusable inputs")))?;
+        printer.line(Styled(BAD, counted(unusable, "unusable input")))?;
         return Ok(UNUSABLE);
     }
     anyhow::ensure!(blocks > 0, "no blocks in {}", list(&args.inputs));

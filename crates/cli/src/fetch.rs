@@ -3,7 +3,7 @@
 use crate::{
     SUCCESS, UNUSABLE,
     remote::{self, args::FetchArgs, sink::Sink},
-    table::{BAD, FAINT, Printer, STRONG, Styled, complain},
+    table::{BAD, FAINT, Printer, STRONG, Styled, complain, counted},
 };
 
 /// Runs the command and returns the exit status.
@@ -76,10 +76,13 @@ pub(crate) fn run(args: &FetchArgs) -> anyhow::Result<u8> {
         _ => None,
     };
     printer.line(format_args!(
-        "\n{fetched} blocks fetched, {kept} from the cache, {bytes} bytes in all"
+        "\n{} fetched, {kept} from the cache, {} in all",
+        counted(fetched, "block"),
+        counted(bytes, "byte"),
     ))?;
     if missing > 0 {
-        printer.line(Styled(BAD, format_args!("{missing} blocks are missing")))?;
+        let verb = if missing == 1 { "is" } else { "are" };
+        printer.line(Styled(BAD, format_args!("{} {verb} missing", counted(missing, "block"))))?;
         if let Some(path) = partial {
             let path = path.display();
             printer.line(Styled(BAD, format_args!("those that came are in {path}")))?;

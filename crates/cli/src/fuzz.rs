@@ -19,7 +19,7 @@ use crate::{
     FAILURE, SUCCESS,
     args::FuzzArgs,
     json::{FuzzFinding, FuzzReport, Target},
-    table::{BAD, FAINT, GOOD, Printer, STRONG, Styled},
+    table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, counted},
 };
 
 /// How long a block may be made smaller.
@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
         let mut last = differences.pop();
         let Attempts(attempts) = Attempts::after(failures, trials);
         let small = shrink(block.clone(), |candidate| {
-            self.progress.set_message(format!("{} transactions", candidate.transaction_count()));
+            self.progress.set_message(counted(candidate.transaction_count(), "transaction"));
             let generated = Arc::new(candidate.generate());
             let found = (0..attempts).find_map(|_| once(&generated));
             let hangs = found.as_ref().is_some_and(|it| it.kind == Kind::Hang);
@@ -237,16 +237,15 @@ impl<'a> Session<'a> {
         report.seconds = self.begun.elapsed().as_secs_f64();
         let found = report.findings.len();
         let style = if found == 0 { GOOD } else { BAD };
-        let plural = if found == 1 { "" } else { "s" };
         self.printer.line(format_args!(
-            "{}, {} transactions, {} blocks valid and {} not, {} executions in {:.0} s, {}",
-            Styled(STRONG, format_args!("{} blocks", report.blocks)),
-            report.transactions,
-            report.valid,
+            "{}, {}, {} valid and {} not, {} in {:.0} s, {}",
+            Styled(STRONG, counted(report.blocks, "block")),
+            counted(report.transactions, "transaction"),
+            counted(report.valid, "block"),
             report.blocks - report.valid - found as u64,
-            report.executions,
+            counted(report.executions, "execution"),
             report.seconds,
-            Styled(style, format_args!("{found} finding{plural}")),
+            Styled(style, counted(found, "finding")),
         ))?;
         if let Some(target) = target {
             target.write(&self.report)?;

@@ -17,7 +17,9 @@ use crate::{
     json::{BlockRow, EngineInfo, ReplayReport, Target, TestFailure, Tests, Unusable},
     remote::{self, Fetching, NotFetched},
     report::Companion,
-    table::{BAD, FAINT, GOOD, Printer, STRONG, Styled, factor, failed_case, megagas, millis},
+    table::{
+        BAD, FAINT, GOOD, Printer, STRONG, Styled, counted, factor, failed_case, megagas, millis,
+    },
 };
 
 /// Runs the command and returns the exit status.
@@ -271,7 +273,7 @@ impl<'a> Session<'a> {
         }
         if !self.unusable.is_empty() {
             let count = self.unusable.len();
-            self.printer.line(Styled(BAD, format_args!("{count} unusable inputs")))?;
+            self.printer.line(Styled(BAD, counted(count, "unusable input")))?;
         }
         let failed_tests = self.tests.as_ref().is_some_and(|tests| tests.failed > 0);
         let code = if summary.mismatched + summary.failed > 0 || failed_tests {

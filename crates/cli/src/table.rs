@@ -58,6 +58,12 @@ pub(crate) fn millis(ms: Option<f64>) -> String {
     }
 }
 
+/// How many there are of something, in the singular where it is one.
+pub(crate) fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// A factor such as `1.62x`, or a dash.
 pub(crate) fn factor(factor: Option<f64>) -> String {
     factor.map_or_else(|| "-".to_owned(), |factor| format!("{factor:.2}x"))
@@ -65,7 +71,9 @@ pub(crate) fn factor(factor: Option<f64>) -> String {
 
 /// Prints how many reads of a slow parent state were outstanding at once, where there was one.
 pub(crate) fn print_read_depth(printer: &Printer, depth: Option<usize>) -> io::Result<()> {
-    depth.map_or(Ok(()), |depth| printer.line(format_args!("up to {depth} reads outstanding")))
+    depth.map_or(Ok(()), |depth| {
+        printer.line(format_args!("up to {} outstanding", counted(depth, "read")))
+    })
 }
 
 /// Gas in millions.
@@ -109,6 +117,12 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let said = [0_u64, 1, 2].map(|count| counted(count, "unusable input"));
+        assert_eq!(said, ["0 unusable inputs", "1 unusable input", "2 unusable inputs"]);
+    }
 
     #[test]
     fn causes_are_said_once() {

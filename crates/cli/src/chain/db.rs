@@ -11,7 +11,7 @@ use super::DatadirArgs;
 use crate::{
     FAILURE, SUCCESS,
     output::Output,
-    table::{BAD, GOOD, Printer, STRONG, Styled},
+    table::{BAD, GOOD, Printer, STRONG, Styled, counted},
 };
 
 /// What to do with a database.
@@ -67,14 +67,14 @@ fn check(args: &DatadirArgs) -> anyhow::Result<u8> {
     match checked {
         Ok(report) => {
             printer.line(format_args!(
-                "{}: {} blocks with {} transactions, {} accounts, {} slots, {} nodes, {} versions",
+                "{}: {} with {}, {}, {}, {}, {}",
                 Styled(GOOD, "all in order"),
-                report.blocks,
-                report.transactions,
-                report.accounts,
-                report.slots,
-                report.nodes,
-                report.versions,
+                counted(report.blocks, "block"),
+                counted(report.transactions, "transaction"),
+                counted(report.accounts, "account"),
+                counted(report.slots, "slot"),
+                counted(report.nodes, "node"),
+                counted(report.versions, "version"),
             ))?;
             Ok(SUCCESS)
         }

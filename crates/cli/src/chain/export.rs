@@ -8,7 +8,11 @@ use warpline_node::encode_block;
 use warpline_replay::{ChainFileError, ChainFileWriter};
 
 use super::DatadirArgs;
-use crate::{SUCCESS, output::Output, table::Printer};
+use crate::{
+    SUCCESS,
+    output::Output,
+    table::{Printer, counted},
+};
 
 /// The arguments of `export`.
 #[derive(Args, Debug)]
@@ -58,7 +62,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     }
     let output = writer.finish().map_err(unwritable).with_context(named)?;
     output.finish().with_context(named)?;
-    printer.line(format_args!("{blocks} blocks exported to {}", named()))?;
+    printer.line(format_args!("{} exported to {}", counted(blocks, "block"), named()))?;
     Ok(SUCCESS)
 }
 

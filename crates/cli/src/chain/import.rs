@@ -21,7 +21,7 @@ use super::{
 use crate::{
     FAILURE, SUCCESS,
     args::{ConditionArgs, EngineArgs},
-    table::{BAD, Printer, Styled},
+    table::{BAD, Printer, Styled, counted},
 };
 
 /// The arguments of `import`.
@@ -94,8 +94,9 @@ fn import_files(
         printer.line(summary(path, &done, elapsed))?;
         if done.beside > 0 || done.taken_back > 0 {
             printer.line(format_args!(
-                "{} of them beside the chain when they came; {} blocks of the chain taken back",
-                done.beside, done.taken_back
+                "{} of them beside the chain when they came; {} of the chain taken back",
+                done.beside,
+                counted(done.taken_back, "block"),
             ))?;
         }
         match failed {
@@ -147,11 +148,11 @@ fn hint(number: u64, head: u64) -> String {
 
 fn summary(path: &Path, done: &ImportProgress, elapsed: Duration) -> String {
     format!(
-        "{}: {} blocks imported, {} known already; {} transactions, {:.1} Mgas in {:.2} s ({:.1} Mgas/s)",
+        "{}: {} imported, {} known already; {}, {:.1} Mgas in {:.2} s ({:.1} Mgas/s)",
         path.display(),
-        done.imported,
+        counted(done.imported, "block"),
         done.known,
-        done.transactions,
+        counted(done.transactions, "transaction"),
         rate(done.gas, Duration::from_secs(1)) / 1e6,
         elapsed.as_secs_f64(),
         rate(done.gas, elapsed) / 1e6,

@@ -7,7 +7,7 @@ use crate::{
     FAILURE, SUCCESS, UNUSABLE,
     json::{CaseRow, CaseTotals, ConformanceReport, EngineInfo, ForkTotals, StaleSkip, Unusable},
     measure::ms,
-    table::{BAD, GOOD, Printer, STRONG, Styled},
+    table::{BAD, GOOD, Printer, STRONG, Styled, counted},
 };
 
 /// What became of the cases so far.
@@ -106,7 +106,7 @@ impl Tally {
         }
         if !self.unusable.is_empty() {
             let count = self.unusable.len();
-            printer.line(Styled(BAD, format_args!("{count} unusable inputs")))?;
+            printer.line(Styled(BAD, counted(count, "unusable input")))?;
         }
         printer.line(format_args!("in {:.1} s", elapsed.as_secs_f64()))?;
         Ok(())

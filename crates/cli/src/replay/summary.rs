@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::{
     json::{BlockRow, LongBlocks, Summary, Tests},
-    table::{BAD, GOOD, Printer, STRONG, Styled, factor, millis, print_read_depth},
+    table::{BAD, GOOD, Printer, STRONG, Styled, counted, factor, millis, print_read_depth},
 };
 
 /// Adds the rows up.
@@ -70,8 +70,7 @@ pub(crate) fn print(
         (_, true) => format!(", {}", Styled(BAD, format_args!("{count} {label}"))),
         (_, false) => format!(", {}", Styled(GOOD, format_args!("{count} {label}"))),
     };
-    let plural = if summary.blocks == 1 { "" } else { "s" };
-    let blocks = Styled(STRONG, format_args!("{} block{plural}", summary.blocks));
+    let blocks = Styled(STRONG, counted(summary.blocks, "block"));
     printer.line(format_args!(
         "\n{blocks}{}{}{}{}",
         count("identical", summary.identical, false),
@@ -82,7 +81,7 @@ pub(crate) fn print(
     if let Some(tests) = tests {
         printer.line(format_args!(
             "{}, {} passed{}",
-            Styled(STRONG, format_args!("{} test cases", tests.cases)),
+            Styled(STRONG, counted(tests.cases, "test case")),
             tests.passed,
             count("failed", tests.failed, true),
         ))?;
@@ -102,13 +101,12 @@ pub(crate) fn print(
         printer.line(format_args!("slowest {}, fastest {}", name(slowest), name(fastest)))?;
     }
     if let Some(long) = &summary.over_1_ms {
-        let plural = if long.blocks == 1 { "" } else { "s" };
         let noise = long.noise_min.map(|_| {
             format!(", noise from {} to {}", factor(long.noise_min), factor(long.noise_max))
         });
         printer.line(format_args!(
-            "{} block{plural} over 1 ms: slowest block {} at {}{}",
-            long.blocks,
+            "{} over 1 ms: slowest block {} at {}{}",
+            counted(long.blocks, "block"),
             long.slowest,
             factor(Some(long.speedup_min)),
             noise.unwrap_or_default(),

@@ -77,6 +77,7 @@ fn what_cannot_be_converted_is_named_and_leaves_nothing_behind() {
     let target = out.path().join("it.capture");
     let said = stdout(&convert(given.path(), &target).code(2));
     assert!(said.contains("1.json: a blockchain test is about a chain"), "{said}");
+    assert!(said.ends_with("\n1 unusable input\n"), "{said}");
     let message = stderr(&convert(out.path(), &target).code(2));
     assert!(message.contains("no blocks in"), "{message}");
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);

@@ -82,7 +82,7 @@ fn a_table_says_the_same_for_people() {
     let mut command = warpline();
     let command = command.args(["analyze", "predict", "--repeat", "1"]).arg(blocks.path());
     let text = stdout(&command.assert().code(0));
-    for part in ["templates", "learned", "both", "re-executions:", "speed-up:", "1 blocks"] {
+    for part in ["templates", "learned", "both", "re-executions:", "speed-up:", "1 block, "] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 }

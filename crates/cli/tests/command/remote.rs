@@ -290,7 +290,7 @@ fn a_cached_block_is_not_fetched_again_unless_it_is_damaged() {
     let mock = Mock::start(Served::sample(&Sample::of_mainnet()));
     let cache = TempDir::new().unwrap();
     let fetch = || stdout(&ask("fetch", &mock, NUMBER, cache.path()).assert().code(0));
-    assert!(fetch().contains("1 blocks fetched, 0 from the cache"));
+    assert!(fetch().contains("1 block fetched, 0 from the cache"));
     let witnesses = mock.calls("debug_executionWitness");
     assert!(fetch().contains("0 blocks fetched, 1 from the cache"));
     assert_eq!(mock.calls("debug_executionWitness"), witnesses);
@@ -304,7 +304,7 @@ fn a_cached_block_is_not_fetched_again_unless_it_is_damaged() {
         fs::write(&path, bytes).unwrap();
         let said = fetch();
         assert!(said.contains("in the cache cannot be used, fetched again"), "{said}");
-        assert!(said.contains("1 blocks fetched"), "{said}");
+        assert!(said.contains("1 block fetched"), "{said}");
         assert_eq!(fs::read(&path).unwrap(), sound);
     }
     // Replaying finds it there, too.
@@ -315,7 +315,7 @@ fn a_cached_block_is_not_fetched_again_unless_it_is_damaged() {
     let said = stdout(
         &ask("fetch", &mock, NUMBER, cache.path()).args(["--state", "traces"]).assert().code(0),
     );
-    assert!(said.contains("snapshot") && said.contains("1 blocks fetched"), "{said}");
+    assert!(said.contains("snapshot") && said.contains("1 block fetched"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), sound);
 }
 
@@ -384,9 +384,9 @@ fn a_witness_takes_the_place_of_a_cached_snapshot_for_who_insists() {
         let mut command = ask("fetch", &mock, NUMBER, cache.path());
         stdout(&command.args(["--state", state]).assert().code(0))
     };
-    assert!(fetch("traces").contains("1 blocks fetched"));
+    assert!(fetch("traces").contains("1 block fetched"));
     assert!(fetch("any").contains("1 from the cache"));
-    assert!(fetch("witness").contains("1 blocks fetched"));
+    assert!(fetch("witness").contains("1 block fetched"));
     let said = fetch("any");
     assert!(said.contains("1 from the cache") && said.contains("witness"), "{said}");
 }

@@ -7,7 +7,7 @@ use warpline_analysis::bytecode::{
 };
 
 use super::Subject;
-use crate::table::{FAINT, GOOD, Printer, STRONG, Styled};
+use crate::table::{FAINT, GOOD, Printer, STRONG, Styled, counted};
 
 /// More segments are summed up.
 const MAX_SEGMENTS: usize = 12;
@@ -20,10 +20,10 @@ pub(super) fn print(printer: &Printer, subject: &Subject) -> io::Result<()> {
     let selectors = contract.functions.iter().filter(|it| matches!(it.entry, Entry::Selector(_)));
     let known = contract.functions.iter().filter(|function| function.is_known()).count();
     printer.line(format_args!(
-        "{}: {} bytes, {} functions; the storage of {known} of {} ways in is fully known",
+        "{}: {}, {}; the storage of {known} of {} ways in is fully known",
         Styled(STRONG, &subject.source),
-        contract.code_size,
-        selectors.count(),
+        counted(contract.code_size, "byte"),
+        counted(selectors.count(), "function"),
         contract.functions.len(),
     ))?;
     if let Some(proxy) = &contract.proxy {

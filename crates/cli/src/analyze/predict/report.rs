@@ -10,7 +10,7 @@ use warpline_replay::BlockInput;
 use super::rows::{Calls, Ran};
 use crate::{
     json::EngineInfo,
-    table::{FAINT, Printer, STRONG, Styled, factor, millis},
+    table::{FAINT, Printer, STRONG, Styled, counted, factor, millis},
 };
 
 /// What `analyze predict --json` writes.
@@ -203,12 +203,13 @@ pub(super) fn print(printer: &Printer, summary: &Summary) -> io::Result<()> {
                      accounts of sender, recipient and beneficiary";
     printer.line(Styled(FAINT, explained))?;
     printer.line(format_args!(
-        "{blocks} blocks, {txs} transactions; {calls} touch storage, the function of {known_calls} was \
-         seen before"
+        "{}, {}; {calls} touch storage, the function of {known_calls} was seen before",
+        counted(*blocks, "block"),
+        counted(*txs, "transaction"),
     ))?;
     printer.line(format_args!(
-        "time of {} transactions: off by {} % (median), {} % if guessed by the gas asked for",
-        summary.timed_txs,
+        "time of {}: off by {} % (median), {} % if guessed by the gas asked for",
+        counted(summary.timed_txs, "transaction"),
         percent(summary.time_error),
         percent(summary.gas_time_error)
     ))?;
@@ -223,8 +224,10 @@ pub(super) fn print(printer: &Printer, summary: &Summary) -> io::Result<()> {
         millis(Some(summary.sequential_ms))
     ))?;
     printer.line(format_args!(
-        "predicting took {} ms and learning {} ms, into {patterns} patterns in {contexts} contexts",
+        "predicting took {} ms and learning {} ms, into {} in {}",
         millis(Some(summary.predicting_ms)),
-        millis(Some(summary.learning_ms))
+        millis(Some(summary.learning_ms)),
+        counted(*patterns, "pattern"),
+        counted(*contexts, "context"),
     ))
 }
