@@ -20,7 +20,7 @@ use warpline_primitives::RecoveredBlock;
 use warpline_replay::{
     BlockDecodeError, ChainFile, ChainFileError, RawBlock, Rejection, decode_block,
 };
-use warpline_storage::{Database, StorageError, View};
+use warpline_storage::StorageError;
 
 use crate::{Chain, ImportError, Imported, IncomingBlock};
 
@@ -101,10 +101,10 @@ struct Decoded {
 
 /// What is in it.
 enum Content {
-    /// A block that may be new.
-    Block(IncomingBlock),
-    /// The chain had this block when it was read.
-    Known(B256),
+    /// A block above all that the chain had.
+    New(IncomingBlock),
+    /// The hash of one that the chain may have: until that is known, its senders are not recovered.
+    Old(B256),
 }
 
 /// Imports the blocks of `file` in order. `progress` sees how far it is after each block, and now and then
@@ -122,11 +122,10 @@ pub fn import_file(
     mut progress: impl FnMut(&ImportProgress) -> bool,
 ) -> Result<ImportProgress, ImportFileError> {
     let (sender, blocks) = sync_channel(DECODED_AHEAD);
-    let (database, spec) = (chain.database().clone(), Arc::clone(chain.spec()));
-    let known_until = chain.head().header.number;
+    let (spec, head) = (Arc::clone(chain.spec()), chain.head().header.number);
     let decode = move || {
         for raw in file {
-            let decoded = raw.map(|raw| decode(raw, &spec, &database, known_until));
+            let decoded = raw.map(|raw| decode(raw, &spec, head));
             let failed = decoded.is_err();
             if sender.send(decoded).is_err() || failed {
                 return;
@@ -143,19 +142,15 @@ pub fn import_file(
     result
 }
 
-/// Decodes a block, unless the chain had it when the import began.
-///
-/// Each look takes a view of its own: one that is kept would keep the database from using pages again
-/// for as long as the import takes.
-fn decode(raw: RawBlock, spec: &ChainSpec, database: &Database, known_until: u64) -> Decoded {
+/// Decodes a block, unless it is not above `head` and the chain may have it.
+fn decode(raw: RawBlock, spec: &ChainSpec, head: u64) -> Decoded {
     let header = header_of(&raw.rlp);
     let number = header.as_ref().ok().map(|(number, _)| *number);
     let block = header.map_err(BlockDecodeError::from).and_then(|(number, hash)| {
-        let known = |view: Arc<View>| view.number(hash).is_ok_and(|number| number.is_some());
-        if number <= known_until && database.view().is_ok_and(known) {
-            return Ok(Content::Known(hash));
+        if number <= head {
+            return Ok(Content::Old(hash));
         }
-        decode_whole(&raw, spec).map(Content::Block)
+        decode_whole(&raw, spec).map(Content::New)
     });
     Decoded { number, raw, block }
 }
@@ -221,10 +216,9 @@ fn import_all(
         };
         let undecoded = |error| failed(Rejection::Decode(error).into());
         let block = match block.map_err(undecoded)? {
-            Content::Block(block) => Some(block),
-            // Blocks that came since may have replaced it.
-            Content::Known(hash) if chain.has(hash)? => None,
-            Content::Known(_) => Some(decode_whole(&raw, chain.spec()).map_err(undecoded)?),
+            Content::New(block) => Some(block),
+            Content::Old(hash) if chain.has(hash)? => None,
+            Content::Old(_) => Some(decode_whole(&raw, chain.spec()).map_err(undecoded)?),
         };
         match block {
             None => done.known += 1,

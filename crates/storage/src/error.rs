@@ -122,12 +122,25 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether a search took longer than it may, at the bottom of whatever failed because of that.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Late => true,
+            Self::Trie(TrieError::Source { error, .. }) => {
+                error.inner().downcast_ref::<Self>().is_some_and(Self::is_late)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether what is stored is not what was written, so that reading it again will not help: unlike where the
     /// system does not let anybody read it.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open { source, .. } | Self::Engine(source) => is_damage(source),
-            Self::Damaged { .. } | Self::Missing { .. } | Self::Trie(_) => true,
+            Self::Unwritten { source, .. } => source.is_damage(),
+            Self::Trie(_) => !self.is_late(),
+            Self::Damaged { .. } | Self::Missing { .. } => true,
             Self::Absent { .. }
             | Self::Exists { .. }
             | Self::InUse { .. }

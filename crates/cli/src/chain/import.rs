@@ -10,7 +10,7 @@ use clap::Args;
 use warpline_node::{
     Chain, ChainOptions, ImportError, ImportFileError, ImportProgress, import_file,
 };
-use warpline_replay::Rejection;
+use warpline_replay::{ChainFile, ChainFileError, Rejection};
 use warpline_storage::StorageError;
 
 use super::{
@@ -76,11 +76,10 @@ fn import_files(
     let mut display = Display::new();
     for path in &args.files {
         let named = || path.display().to_string();
-        let opened = stop.open(path);
         if stop.asked().is_some() {
             break;
         }
-        let file = opened.with_context(named)?;
+        let file = open(path).with_context(named)?;
         display.begin()?;
         let mut done = ImportProgress::default();
         let imported = import_file(chain, file, |progress| {
@@ -100,8 +99,6 @@ fn import_files(
             ))?;
         }
         match failed {
-            // Where it was to stop, what is read may have ended within a block.
-            Some(ImportFileError::File(_)) if stop.asked().is_some() => {}
             Some(error) => {
                 printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), named()))?;
                 // Once a block of the file has come in, the file is of this chain.
@@ -116,6 +113,13 @@ fn import_files(
     let Some(signal) = stop.asked() else { return Ok(SUCCESS) };
     printer.line(format_args!("stopped by {}", signal.name()))?;
     Ok(signal.status())
+}
+
+fn open(path: &Path) -> Result<ChainFile, ChainFileError> {
+    if path == Path::new("-") {
+        return Ok(ChainFile::from_reader(std::io::stdin()));
+    }
+    ChainFile::open(path)
 }
 
 /// Tells a database that failed from everything else. After that, what was imported is on the disk.
