@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -276,8 +276,11 @@ fn a_node_serves_imports_and_stops_when_told() {
 fn who_asks_a_node_to_stop_twice_does_not_wait() {
     let Some(folder) = rpc_compat() else { return };
     let data = initialised(&folder);
-    // Input that does not come is waited for.
     let mut node = Node::start(data.path(), &["--import", "-"]);
+    // A block of 1 MiB whose end does not come is waited for. What is written is more than fits into a pipe: an import
+    // that has not begun when the first signal comes is not waited for.
+    let begun = [&[0xfa, 0x10, 0, 0][..], &[0; 1 << 17]].concat();
+    node.child.stdin.as_mut().unwrap().write_all(&begun).unwrap();
     let status = loop {
         let id = node.child.id().to_string();
         Command::new("kill").args(["-INT", &id]).status().unwrap();
