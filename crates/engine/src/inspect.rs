@@ -12,8 +12,11 @@
 
 mod before;
 mod error;
+mod flat;
 mod memory;
 mod tracer;
+mod tracers;
+mod words;
 
 use std::time::Instant;
 
@@ -27,9 +30,11 @@ use revm::{
 use warpline_primitives::{BlockOutput, RecoveredBlock, StateSource, Transaction};
 
 pub use before::StateBefore;
-pub use error::TraceError;
+pub use error::{BadTracer, TraceError};
+pub use flat::FlatTrace;
 pub use memory::{HeldTrace, TraceMemory};
 pub use tracer::TracedTransaction;
+pub use tracers::TracerOutput;
 
 use crate::{
     BlockVm, Cancellation, DynSource, Engine, EngineBug, Ethereum, ExecutionError, InvalidBlock,

@@ -95,8 +95,8 @@ pub use engine::Engine;
 pub use error::{EngineBug, ExecutionError, InvalidBlock};
 #[cfg(feature = "tracers")]
 pub use inspect::{
-    HeldTrace, InspectOptions, Inspected, InspectedBlock, StateBefore, TraceError, TraceMemory,
-    TracedTransaction,
+    BadTracer, FlatTrace, HeldTrace, InspectOptions, Inspected, InspectedBlock, StateBefore,
+    TraceError, TraceMemory, TracedTransaction, TracerOutput,
 };
 pub use integration::{
     DynSource, GivenParent, ParallelBlockCtx, ParallelBlockExecutor, ParallelBlockExecutorFactory,

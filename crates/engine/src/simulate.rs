@@ -22,6 +22,7 @@ use alloy_rpc_types_eth::simulate::{MAX_SIMULATE_BLOCKS, SimulatePayload};
 use warpline_primitives::{Receipt, RecoveredBlock, StateDiff, StateSource};
 
 pub use error::{SimulateError, SimulateRefusal};
+pub(crate) use transaction::unsigned_hash;
 
 use crate::{
     BlockVm, CallDb, Called, Cancellation, Engine, Ethereum,

@@ -17,7 +17,7 @@ use std::{
 
 use alloy_primitives::{Address, Log, U256};
 use alloy_rpc_types_trace::geth::{
-    GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethTrace,
+    GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions,
 };
 use revm::{
     Inspector,
@@ -31,7 +31,8 @@ use revm::{
         interpreter_types::{InputsTr, Jumps, MemoryTr},
     },
 };
-use revm_inspectors::tracing::DebugInspector;
+
+use super::tracers::{TracerOutput, Tracers};
 
 /// The memory for all tracers that are given it, whatever they trace. Clones are the same memory.
 #[derive(Clone, Debug)]
@@ -92,29 +93,29 @@ impl Taken {
 /// trace was made something of.
 #[derive(Debug)]
 pub struct HeldTrace {
-    trace: GethTrace,
+    trace: TracerOutput,
     taken: Taken,
 }
 
 impl HeldTrace {
-    pub(super) const fn new(trace: GethTrace, taken: Taken) -> Self {
+    pub(super) const fn new(trace: TracerOutput, taken: Taken) -> Self {
         Self { trace, taken }
     }
 
-    pub(super) fn into_parts(self) -> (GethTrace, Taken) {
+    pub(super) fn into_parts(self) -> (TracerOutput, Taken) {
         (self.trace, self.taken)
     }
 
     /// The trace by itself, which counts no longer.
-    pub fn into_trace(self) -> GethTrace {
+    pub fn into_trace(self) -> TracerOutput {
         self.trace
     }
 }
 
 impl Deref for HeldTrace {
-    type Target = GethTrace;
+    type Target = TracerOutput;
 
-    fn deref(&self) -> &GethTrace {
+    fn deref(&self) -> &TracerOutput {
         &self.trace
     }
 }
@@ -165,10 +166,10 @@ impl Step {
 /// What is written down of a frame besides its data, in bytes.
 const FRAME: usize = 1024;
 
-/// A tracer, and what it takes.
+/// Tracers, and what they take.
 #[derive(Debug)]
 pub(super) struct Counted {
-    pub(super) tracer: DebugInspector,
+    pub(super) tracers: Tracers,
     pub(super) taken: Taken,
     step: Option<Step>,
     slots: BTreeMap<Address, BTreeSet<U256>>,
@@ -176,21 +177,26 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// `tracer`, as `tracing` describes it, with what it needs of `memory`: any amount, where there is
-    /// none.
+    /// `tracers`, as `tracing` describes them, with what they need of `memory`: any amount, where there
+    /// is none.
     pub(super) fn new(
-        tracer: DebugInspector,
+        tracers: Tracers,
         tracing: &GethDebugTracingOptions,
         memory: Option<&TraceMemory>,
     ) -> Self {
         let taken = Taken { memory: memory.cloned(), taken: 0, used: 0, exhausted: false };
         let step = memory.and_then(|_| Step::of(tracing));
-        Self { tracer, taken, step, slots: BTreeMap::new(), steps: 0 }
+        Self { tracers, taken, step, slots: BTreeMap::new(), steps: 0 }
     }
 
-    /// What it has taken. It takes nothing any more.
+    /// What they have taken. They take nothing any more.
     pub(super) const fn take(&mut self) -> Taken {
         mem::replace(&mut self.taken, Taken { memory: None, taken: 0, used: 0, exhausted: false })
+    }
+
+    /// Takes so many bytes for each tracer.
+    fn use_up_each(&mut self, bytes: usize) {
+        self.taken.use_up(bytes.saturating_mul(self.tracers.count()));
     }
 
     /// Counts what is written down of the step that comes next.
@@ -221,50 +227,50 @@ impl Counted {
 
 impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for Counted {
     fn initialize_interp(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
-        self.tracer.initialize_interp(interpreter, context);
+        self.tracers.initialize_interp(interpreter, context);
     }
 
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
         self.count(interpreter);
-        self.tracer.step(interpreter, context);
+        self.tracers.step(interpreter, context);
         self.end_if_exhausted(interpreter);
     }
 
     fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut CTX) {
-        self.tracer.step_end(interpreter, context);
+        self.tracers.step_end(interpreter, context);
     }
 
     fn log(&mut self, context: &mut CTX, log: Log) {
-        self.taken.use_up(log.data.data.len());
-        self.tracer.log(context, log);
+        self.use_up_each(log.data.data.len());
+        self.tracers.log(context, log);
     }
 
     fn log_full(&mut self, interpreter: &mut Interpreter, context: &mut CTX, log: Log) {
-        self.taken.use_up(log.data.data.len());
-        self.tracer.log_full(interpreter, context, log);
+        self.use_up_each(log.data.data.len());
+        self.tracers.log_full(interpreter, context, log);
     }
 
     fn frame_start(&mut self, context: &mut CTX, input: &mut FrameInput) -> Option<FrameResult> {
-        self.tracer.frame_start(context, input)
+        self.tracers.frame_start(context, input)
     }
 
     fn frame_end(&mut self, context: &mut CTX, input: &FrameInput, result: &mut FrameResult) {
-        self.tracer.frame_end(context, input, result);
+        self.tracers.frame_end(context, input, result);
     }
 
     fn call(&mut self, context: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
-        self.taken.use_up(FRAME + inputs.input.len());
-        self.tracer.call(context, inputs)
+        self.use_up_each(FRAME + inputs.input.len());
+        self.tracers.call(context, inputs)
     }
 
     fn call_end(&mut self, context: &mut CTX, inputs: &CallInputs, outcome: &mut CallOutcome) {
-        self.taken.use_up(outcome.result.output.len());
-        self.tracer.call_end(context, inputs, outcome);
+        self.use_up_each(outcome.result.output.len());
+        self.tracers.call_end(context, inputs, outcome);
     }
 
     fn create(&mut self, context: &mut CTX, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
-        self.taken.use_up(FRAME + inputs.init_code().len());
-        self.tracer.create(context, inputs)
+        self.use_up_each(FRAME + inputs.init_code().len());
+        self.tracers.create(context, inputs)
     }
 
     fn create_end(
@@ -273,13 +279,13 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX> for Counted {
         inputs: &CreateInputs,
         outcome: &mut CreateOutcome,
     ) {
-        self.taken.use_up(outcome.result.output.len());
-        self.tracer.create_end(context, inputs, outcome);
+        self.use_up_each(outcome.result.output.len());
+        self.tracers.create_end(context, inputs, outcome);
     }
 
     fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
         // It has no context that would say which of the implementations is meant.
-        <DebugInspector as Inspector<CTX>>::selfdestruct(&mut self.tracer, contract, target, value);
+        <Tracers as Inspector<CTX>>::selfdestruct(&mut self.tracers, contract, target, value);
     }
 }
 

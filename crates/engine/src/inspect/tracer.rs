@@ -1,30 +1,28 @@
-//! Geth's tracers, as revm-inspectors has them.
+//! Transactions and calls, traced with Geth's tracers.
 
 use alloy_consensus::Header;
 use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::{
-    common::TraceResult,
-    geth::{GethDebugTracingOptions, GethTrace, StructLog},
-};
-use revm::{
-    context::{BlockEnv, TxEnv, result::ResultAndState},
-    inspector::NoOpInspector,
-};
-use revm_inspectors::tracing::{DebugInspector, TransactionContext};
+use alloy_rpc_types_trace::{common::TraceResult, geth::GethDebugTracingOptions};
+use revm::context::TxEnv;
 use warpline_primitives::{RecoveredBlock, StateSource};
 
 use super::{
-    InspectOptions, Inspected, StateBefore, TraceError, TraceMemory, inspect,
+    InspectOptions, Inspected, StateBefore, TraceError, TraceMemory, TracerOutput,
+    flat::FlatPlace,
+    inspect,
     memory::{Counted, HeldTrace},
+    tracers::{Traced, Tracers},
 };
 use crate::{
     BlockVm, CallDb, CallError, CallOptions, Engine, EngineBug, Ethereum, ExecutionError,
     SourceError,
     call::{Caller, on_source},
+    simulate::unsigned_hash,
+    vm::MovablePrecompiles,
 };
 
 /// What a tracer says of a transaction of a block: as `debug_traceBlockByNumber` lists it.
-pub type TracedTransaction = TraceResult<GethTrace, String>;
+pub type TracedTransaction = TraceResult<TracerOutput, String>;
 
 /// What a tracer said.
 type Said = Result<HeldTrace, NotSaid>;
@@ -69,12 +67,13 @@ impl Engine<Ethereum> {
         options: InspectOptions<'_>,
         each: impl Fn(usize, TracedTransaction) -> T + Sync,
     ) -> Result<Vec<T>, TraceError<S::Error>> {
-        DebugInspector::new(tracing.clone())?;
+        Tracers::new(tracing)?;
+        let precompiles = &self.precompiles_of(block);
         let make = |_| tracer(tracing, options.memory);
         let done = |inspected: Inspected<'_, '_, _>| {
             let index = inspected.index;
             let tx_hash = Some(*block.transactions[index].inner().tx_hash());
-            let (result, taken) = finish(block, inspected)?.into_parts();
+            let (result, taken) = finish((block, precompiles), inspected)?.into_parts();
             let traced = each(index, TraceResult::Success { result, tx_hash });
             // What is said takes memory until it was made something of.
             drop(taken);
@@ -98,7 +97,7 @@ impl Engine<Ethereum> {
         tracing: &GethDebugTracingOptions,
         options: InspectOptions<'_>,
     ) -> Result<HeldTrace, TraceError<S::Error>> {
-        DebugInspector::new(tracing.clone())?;
+        Tracers::new(tracing)?;
         let Some(tx) = block.transactions.get(index) else {
             let transactions = block.transactions.len();
             return Err(TraceError::NoSuchTransaction { index, transactions });
@@ -108,7 +107,8 @@ impl Engine<Ethereum> {
             let rules = self.vm().rules(&env);
             let db = CallDb::new(source, self.codes(), &rules, options.early_end());
             let db = self.execute_prefix(block, index, db)?;
-            let done = |inspected: Inspected<'_, '_, _>| finish(block, inspected);
+            let precompiles = &self.precompiles_of(block);
+            let done = |inspected: Inspected<'_, '_, _>| finish((block, precompiles), inspected);
             let tracer = tracer(tracing, options.memory);
             Ok(inspect(self.vm(), db, &env, (index, tx), tracer, done)?)
         });
@@ -127,7 +127,7 @@ impl Engine<Ethereum> {
         tracing: &GethDebugTracingOptions,
         options: CallOptions<'_>,
     ) -> Result<HeldTrace, TraceError<S::Error>> {
-        DebugInspector::new(tracing.clone())?;
+        Tracers::new(tracing)?;
         let traced = on_source(source, |source| {
             let db = self.call_db(header, source, options);
             self.trace_call_on(db, header, request, tracing, options)
@@ -148,7 +148,7 @@ impl Engine<Ethereum> {
         tracing: &GethDebugTracingOptions,
         options: CallOptions<'_>,
     ) -> Result<HeldTrace, TraceError<S::Error>> {
-        DebugInspector::new(tracing.clone())?;
+        Tracers::new(tracing)?;
         let transactions = block.transactions.len();
         if index > transactions {
             return Err(TraceError::NoSuchTransaction { index, transactions });
@@ -172,59 +172,60 @@ impl Engine<Ethereum> {
         let tracer = tracer(tracing, options.memory);
         let (mut caller, tx) = Caller::over(self, header, db, options, request, tracer)?;
         let result = caller.inspect(tx.clone())?;
-        let block = caller.block().clone();
+        let block = &caller.block().clone();
+        let precompiles = &self.vm().factory().movable_precompiles(caller.spec());
         let (db, tracer) = caller.parts();
-        let said = say(tracer, None, (&tx, &block), &result, &mut StateBefore::new(db));
+        let tx_hash =
+            unsigned_hash(&TxEnv { nonce: request.nonce.unwrap_or_default(), ..tx.clone() });
+        let block_number = block.number.saturating_to();
+        let place = FlatPlace { block_hash: None, block_number, tx_hash, tx_index: 0 };
+        let traced = Traced { place, tx: &tx, block, result: &result, precompiles };
+        let said = say(tracer, &traced, &mut StateBefore::new(db));
         let said = said.map(|trace| HeldTrace::new(trace, tracer.take()));
         match db.take_unfinished() {
             Some(unfinished) => Err(unfinished.into()),
             None => Ok(said),
         }
     }
+
+    fn precompiles_of(&self, block: &RecoveredBlock) -> MovablePrecompiles {
+        self.vm().factory().movable_precompiles(self.vm().env(block).cfg_env.spec)
+    }
 }
 
-/// The tracer that `tracing` asks for. Whoever comes here has made one before, so that it can be made.
+/// The tracers that `tracing` asks for. Whoever comes here has made them before, so that they can be
+/// made.
 fn tracer(tracing: &GethDebugTracingOptions, memory: Option<&TraceMemory>) -> Counted {
-    let tracer = DebugInspector::new(tracing.clone());
-    let tracer = tracer.unwrap_or(DebugInspector::Noop(NoOpInspector {}));
-    Counted::new(tracer, tracing, memory)
+    let tracers = Tracers::new(tracing).unwrap_or_else(|_| Tracers::none());
+    Counted::new(tracers, tracing, memory)
 }
 
-/// What the tracer of a transaction of `block` says at the end.
-fn finish(block: &RecoveredBlock, inspected: Inspected<'_, '_, Counted>) -> Said {
+/// What the tracers of a transaction of `block` say at the end.
+fn finish(
+    (block, precompiles): (&RecoveredBlock, &MovablePrecompiles),
+    inspected: Inspected<'_, '_, Counted>,
+) -> Said {
     let Inspected { index, mut inspector, tx, block: env, result, mut before } = inspected;
-    let context = TransactionContext {
+    let place = FlatPlace {
         block_hash: Some(block.hash),
-        tx_index: Some(index),
-        tx_hash: Some(*block.transactions[index].inner().tx_hash()),
+        block_number: block.number(),
+        tx_hash: *block.transactions[index].inner().tx_hash(),
+        tx_index: index as u64,
     };
-    let said = say(&mut inspector, Some(context), (tx, env), result, &mut before)?;
+    let traced = Traced { place, tx, block: env, result, precompiles };
+    let said = say(&mut inspector, &traced, &mut before)?;
     Ok(HeldTrace::new(said, inspector.take()))
 }
 
 fn say(
     tracer: &mut Counted,
-    context: Option<TransactionContext>,
-    (tx, block): (&TxEnv, &BlockEnv),
-    result: &ResultAndState,
+    traced: &Traced<'_>,
     before: &mut StateBefore<'_, '_>,
-) -> Result<GethTrace, NotSaid> {
+) -> Result<TracerOutput, NotSaid> {
     if tracer.taken.is_exhausted() {
         return Err(NotSaid::TooLarge);
     }
-    let said = tracer.tracer.get_result(context, tx, block, result, before);
-    let mut said = said.map_err(|_| NotSaid::ReadFailed)?;
-    if let GethTrace::Default(frame) = &mut said {
-        frame.struct_logs.iter_mut().for_each(leave_out_nothing);
-    }
-    Ok(said)
-}
-
-/// Leaves out what Geth does not list where there is none of it.
-fn leave_out_nothing(step: &mut StructLog) {
-    step.memory.take_if(|memory| memory.is_empty());
-    step.return_data.take_if(|data| data.is_empty());
-    step.refund_counter.take_if(|refund| *refund == 0);
+    tracer.tracers.say(traced, before).map_err(|_| NotSaid::ReadFailed)
 }
 
 /// What a tracer said, whose reads have not failed.

@@ -1,7 +1,8 @@
 //! A call as a transaction in a block.
 
 use alloy_consensus::{Signed, TxEip1559, TxEip4844, TxEip7702, TxLegacy, transaction::Recovered};
-use alloy_primitives::{Address, Signature, U256};
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
+use alloy_rlp::{Encodable, Header};
 use revm::context::{TransactionType, TxEnv};
 use warpline_primitives::Transaction;
 
@@ -70,4 +71,29 @@ pub(super) fn unsigned(tx: &TxEnv) -> Recovered<Transaction> {
         }
     };
     Recovered::new_unchecked(transaction, tx.caller)
+}
+
+/// The hash that Geth gives the transaction that `tx` executes, which nobody has signed.
+pub(crate) fn unsigned_hash(tx: &TxEnv) -> B256 {
+    if TransactionType::from(tx.tx_type) != TransactionType::Legacy {
+        return *unsigned(tx).inner().tx_hash();
+    }
+    // Nobody can have signed with zero only, so alloy has no such signature.
+    let none = 0u8;
+    let fields: [&dyn Encodable; 9] = [
+        &tx.nonce,
+        &tx.gas_price,
+        &tx.gas_limit,
+        &tx.kind,
+        &tx.value,
+        &tx.data,
+        &none,
+        &none,
+        &none,
+    ];
+    let mut rlp = Vec::new();
+    let payload_length = fields.iter().map(|field| field.length()).sum();
+    Header { list: true, payload_length }.encode(&mut rlp);
+    fields.iter().for_each(|field| field.encode(&mut rlp));
+    keccak256(rlp)
 }

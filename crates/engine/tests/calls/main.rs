@@ -6,7 +6,9 @@ mod blocks;
 mod calls;
 mod chain;
 mod expected;
+mod flat;
 mod inspecting;
+mod plain;
 mod simulation;
 mod tracing;
 
