@@ -164,6 +164,7 @@ impl<'d, I: Inspector<EthEvmContext<CallDb<'d>>>> Caller<'d, I> {
         if overridden.beacon_root.is_some() {
             return Err(CallRefusal::BlockOverride("beaconRoot").into());
         }
+        overrides::check(&overridden)?;
         let mut env = overrides::env_of(vm.spec(), header, &overridden);
         db.override_hashes(overridden.block_hash.into_iter().flatten());
         let mut precompiles = vm.factory().movable_precompiles(env.cfg_env.spec);

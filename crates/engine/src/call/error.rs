@@ -62,6 +62,16 @@ pub enum CallRefusal {
     /// A part of a block cannot be overridden in calls.
     #[error(r#"block override "{0}" is not supported for this RPC method"#)]
     BlockOverride(&'static str),
+    /// A part of a block is overridden by more than it can be.
+    #[error("block override {name:?} is too large: {value:#x}, at most {most:#x} is possible")]
+    OverrideTooLarge {
+        /// Which.
+        name: &'static str,
+        /// What it was to be.
+        value: U256,
+        /// The most that it can be.
+        most: U256,
+    },
     /// No amount of gas within the allowance is enough.
     #[error("gas required exceeds allowance ({0})")]
     Allowance(u64),

@@ -2,7 +2,7 @@
 
 use alloy_consensus::Header;
 use alloy_evm::EvmEnv;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::{
     BlockOverrides,
     state::{AccountOverride, StateOverride},
@@ -15,6 +15,22 @@ use crate::{
     ExecutionError, SourceError,
     vm::{MovablePrecompiles, env_of_header},
 };
+
+/// Refuses what no block can have. What is checked is not cut down later.
+pub(crate) fn check(overrides: &BlockOverrides) -> Result<(), CallRefusal> {
+    let BlockOverrides { number, base_fee, blob_base_fee, .. } = overrides;
+    let (short, long) = (U256::from(u64::MAX), U256::from(u128::MAX));
+    for (name, value, most) in [
+        ("number", number, short),
+        ("baseFeePerGas", base_fee, short),
+        ("blobBaseFee", blob_base_fee, long),
+    ] {
+        if let Some(value) = value.filter(|value| *value > most) {
+            return Err(CallRefusal::OverrideTooLarge { name, value, most });
+        }
+    }
+    Ok(())
+}
 
 /// The environment of calls in the block of `header`, with what `overrides` says instead. Which rules
 /// apply depends on number and time, so these are changed before anything else is made of them.
