@@ -17,6 +17,7 @@ mod transfers;
 use std::{error::Error, time::Instant};
 
 use alloy_consensus::Header;
+use alloy_eips::eip4895::Withdrawals;
 use alloy_primitives::{B256, Log};
 use alloy_rpc_types_eth::simulate::{MAX_SIMULATE_BLOCKS, SimulatePayload};
 use warpline_primitives::{Receipt, RecoveredBlock, StateDiff, StateSource};
@@ -26,7 +27,7 @@ pub(crate) use transaction::unsigned_hash;
 
 use crate::{
     BlockVm, CallDb, Called, Cancellation, Engine, Ethereum,
-    call::{CallOptions, on_source},
+    call::{CallOptions, on_source, overrides},
     cancel::EarlyEnd,
     vm::env_of_header,
 };
@@ -41,13 +42,16 @@ pub struct SimulateOptions<'c> {
     pub deadline: Option<Instant>,
     /// Gives up as soon as it is switched.
     pub cancellation: Option<&'c Cancellation>,
+    /// What is withdrawn at the end of each block that is described, in their order; of further blocks
+    /// nothing is (EIP-4895).
+    pub withdrawals: &'c [Withdrawals],
 }
 
 impl Default for SimulateOptions<'_> {
     /// What a single call may use, and all the time it takes.
     fn default() -> Self {
         let CallOptions { gas_cap, deadline, .. } = CallOptions::default();
-        Self { gas_cap, deadline, cancellation: None }
+        Self { gas_cap, deadline, cancellation: None, withdrawals: &[] }
     }
 }
 
@@ -92,10 +96,14 @@ impl Engine<Ethereum> {
         options: SimulateOptions<'_>,
         mut root: impl FnMut(&StateDiff) -> Result<B256, Box<dyn Error + Send + Sync>>,
     ) -> Result<Vec<SimulatedBlock>, SimulateError<S::Error>> {
-        let plans = headers::plan(self.vm().spec(), base, &payload.block_state_calls)?;
+        for block in &payload.block_state_calls {
+            block.block_overrides.as_ref().map_or(Ok(()), overrides::check)?;
+        }
+        let blocks = (payload.block_state_calls.as_slice(), options.withdrawals);
+        let plans = headers::plan(self.vm().spec(), base, blocks)?;
         let simulated = on_source(source, |source| {
             let rules = self.vm().rules(&env_of_header(self.vm().spec(), base));
-            let SimulateOptions { deadline, cancellation, gas_cap } = options;
+            let SimulateOptions { deadline, cancellation, gas_cap, .. } = options;
             let early_end = EarlyEnd { cancellation, deadline };
             let mut db = CallDb::new(source, self.codes(), &rules, early_end);
             db.override_hashes([(base.number, base.hash_slow())]);

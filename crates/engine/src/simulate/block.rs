@@ -7,13 +7,12 @@ use alloy_consensus::{
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
-use alloy_eips::eip4895::Withdrawals;
 use alloy_evm::{Evm, EvmEnv, EvmFactory, block::BlockExecutionError};
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{B256, Bloom};
+use alloy_primitives::{B256, Bloom, U256};
 use alloy_rpc_types_eth::{TransactionRequest, simulate::SimulatePayload};
 use revm::context::{Cfg, TxEnv, result::EVMError};
-use warpline_primitives::{Receipt, RecoveredBlock, StateDiff};
+use warpline_primitives::{Account, Receipt, RecoveredBlock, StateDiff};
 
 use super::{
     SimulateError, SimulateRefusal, SimulatedBlock, SimulatedCall, headers::Plan,
@@ -75,13 +74,12 @@ impl<'d> Simulation<'d> {
         if let Some(state) = plan.state {
             overrides::apply(state, db.overlay(), &mut precompiles)?;
         }
-        let is_shanghai = header.withdrawals_root.is_some();
         let mut block = RecoveredBlock {
             header,
             hash: B256::ZERO,
             transactions: Vec::with_capacity(plan.calls.len()),
             ommers: Vec::new(),
-            withdrawals: is_shanghai.then(Withdrawals::default),
+            withdrawals: plan.withdrawals,
         };
         let ((), db) = around(vm, db, &env, |evm| vm.pre_block(evm, &block))?;
         let transfers = Transfers::new(self.traces_transfers);
@@ -163,6 +161,7 @@ impl<'d> Simulation<'d> {
         if !self.validates {
             // Any nonce will do, the last one too.
             tx.nonce = 0;
+            offer_blob_fee(&mut tx, env, evm.parts().0)?;
         }
         let result = match evm.inspect(tx.clone()) {
             Ok(result) => result,
@@ -172,7 +171,7 @@ impl<'d> Simulation<'d> {
         db.overlay().commit_transaction(&result.state, None, false)?;
         if !self.validates && state_nonce == u64::MAX {
             // Geth counts on from nothing.
-            let wrap = |account: &mut warpline_primitives::Account| account.nonce = 0;
+            let wrap = |account: &mut Account| account.nonce = 0;
             db.overlay().edit_account(sender, wrap).map_err(ExecutionError::StateRead)?;
         }
         let logs = transfers.take();
@@ -209,6 +208,27 @@ impl<'d> Simulation<'d> {
         let request = TransactionRequest { gas: Some(gas), ..request.clone() };
         Ok(request::transaction(&request, env, self.gas)?)
     }
+}
+
+/// Lets a transaction that offers nothing for its blobs offer what they cost. It is charged as Geth
+/// charges it, and where the sender has it not besides what else it may have to pay, it is given it: that
+/// is no reason to refuse the call.
+fn offer_blob_fee(tx: &mut TxEnv, env: &EvmEnv, db: &mut CallDb<'_>) -> Fallible<()> {
+    let Some(blobs) = &env.block_env.blob_excess_gas_and_price else { return Ok(()) };
+    if tx.blob_hashes.is_empty() || tx.max_fee_per_blob_gas != 0 {
+        return Ok(());
+    }
+    tx.max_fee_per_blob_gas = blobs.blob_gasprice;
+    let blob_gas = U256::from(DATA_GAS_PER_BLOB) * U256::from(tx.blob_hashes.len());
+    let fee = blob_gas.saturating_mul(U256::from(blobs.blob_gasprice));
+    let gas = U256::from(tx.gas_limit).saturating_mul(U256::from(tx.gas_price));
+    let most = gas.saturating_add(tx.value).saturating_add(fee);
+    let sender = db.overlay().account_now(tx.caller).map_err(ExecutionError::StateRead)?;
+    if sender.unwrap_or_default().balance < most {
+        let give = |account: &mut Account| account.balance = account.balance.saturating_add(fee);
+        db.overlay().edit_account(tx.caller, give).map_err(ExecutionError::StateRead)?;
+    }
+    Ok(())
 }
 
 /// Checks the nonce of a transaction whose sender has `state`: before anything else, as Geth does.

@@ -32,6 +32,9 @@ pub enum SimulateRefusal {
         /// That of the one before.
         previous: u64,
     },
+    /// Something is withdrawn before that was possible.
+    #[error("withdrawals set before Shanghai activation")]
+    Withdrawals,
     /// A block that is not later than the one before it.
     #[error("block timestamps must be in order: {timestamp} <= {previous}")]
     Timestamp {
@@ -61,6 +64,7 @@ impl SimulateRefusal {
     pub const fn code(&self) -> i32 {
         match self {
             Self::Empty => -32602,
+            Self::Withdrawals => CallRefusal::SERVER_ERROR,
             Self::Number { .. } => -38020,
             Self::Timestamp { .. } => -38021,
             Self::TooManyBlocks => -38026,

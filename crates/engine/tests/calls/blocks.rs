@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use alloy_consensus::Header;
+use alloy_consensus::{Header, proofs::calculate_withdrawals_root};
+use alloy_eips::eip4895::{Withdrawal, Withdrawals};
 use alloy_primitives::{Address, B256, U256};
 use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
@@ -246,6 +247,92 @@ fn who_validates_asks_for_more() {
     };
     assert_eq!(base_fee(false), Some(0));
     assert_eq!(base_fee(true), case.chain().next_base_fee(&header(&case)));
+}
+
+#[test]
+fn withdrawals_are_credited_at_the_end_of_their_block() {
+    let balance = Asm::new().balance(BOB).return_top();
+    let case = case().contract(CODE, balance);
+    let withdrawal = |index, amount| Withdrawal { index, validator_index: 7, address: BOB, amount };
+    let first = Withdrawals::new(vec![withdrawal(3, 2), withdrawal(4, 5)]);
+    let number = Some(U256::from(header(&case).number + 3));
+    let later = BlockOverrides { number, ..BlockOverrides::default() };
+    let blocks =
+        payload([calls([request(CODE)]), calls([request(CODE)]).with_block_overrides(later)]);
+    let withdrawals = [first.clone(), Withdrawals::new(vec![withdrawal(5, 1)])];
+    let options = SimulateOptions { withdrawals: &withdrawals, ..SimulateOptions::default() };
+    let mut changes = Vec::new();
+    let blocks = simulate_with(&case, &blocks, options, |diff| changes.push(diff.clone())).unwrap();
+    let gwei = |amount: u64| U256::from(amount) * U256::from(1_000_000_000u64);
+    let seen = |at: usize| U256::from_be_slice(blocks[at].calls[0].called.output());
+    assert_eq!((seen(0), seen(2)), (U256::ZERO, gwei(7)));
+    for (at, amount) in [(0, 7), (1, 7), (2, 8)] {
+        let bob = changes[at].account(&BOB).and_then(|diff| diff.account).unwrap();
+        assert_eq!(bob.balance, gwei(amount), "after block {at}");
+    }
+    let listed: Vec<_> = blocks.iter().map(|it| it.block.withdrawals.clone().unwrap()).collect();
+    assert_eq!(listed, [first, Withdrawals::default(), withdrawals[1].clone()]);
+    for (block, listed) in blocks.iter().zip(&listed) {
+        let root = block.block.header.withdrawals_root;
+        assert_eq!(root, Some(calculate_withdrawals_root(listed)));
+    }
+
+    let before = Case::new(Fork::Paris).fund(ALICE);
+    let one = payload([SimBlock::default()]);
+    let error = simulate_with(&before, &one, options, |_| ()).unwrap_err();
+    assert!(matches!(error, SimulateError::Refused(SimulateRefusal::Withdrawals)), "{error}");
+    assert_eq!(simulate(&before, &one).unwrap()[0].block.withdrawals, None);
+}
+
+#[test]
+fn blobs_need_no_offer_where_nothing_is_validated() {
+    let case = case().contract(CODE, Asm::new().op(op::BLOBBASEFEE).return_top());
+    let blob_hash = B256::with_last_byte(1);
+    let blob_hash = B256::from_slice(&[&[1], &blob_hash[1..]].concat());
+    let blobs = |from: Address, offer: Option<u128>| TransactionRequest {
+        blob_versioned_hashes: Some(vec![blob_hash]),
+        max_fee_per_blob_gas: offer,
+        ..request(CODE).from(from)
+    };
+    let price = U256::from(9);
+    let dear = BlockOverrides { blob_base_fee: Some(price), ..BlockOverrides::default() };
+    let payload = |request, validation| SimulatePayload {
+        validation,
+        ..payload([calls([request]).with_block_overrides(dear.clone())])
+    };
+    let fee = price * U256::from(131_072);
+    let had = case.state().accounts().find(|it| *it.0 == ALICE).unwrap().1.balance;
+    // Who has nothing pays nothing, and who has something pays as if there had been an offer.
+    for (from, left) in [(ALICE, had - fee), (BOB, U256::ZERO)] {
+        let (block, changes) =
+            simulate_changes(&case, &payload(blobs(from, None), false)).remove(0);
+        assert!(block.calls[0].called.is_success());
+        assert_eq!(U256::from_be_slice(block.calls[0].called.output()), price);
+        let sender = changes.account(&from).and_then(|diff| diff.account).unwrap();
+        assert_eq!(sender.balance, left, "{from}");
+        let sent = block.block.transactions[0].inner();
+        assert_eq!(alloy_consensus::Transaction::max_fee_per_blob_gas(sent), Some(0));
+        assert_eq!(block.block.header.blob_gas_used, Some(131_072));
+    }
+    for (offer, validation) in [(Some(8), false), (None, true)] {
+        let request = TransactionRequest { max_fee_per_gas: Some(1 << 40), ..blobs(ALICE, offer) };
+        let error = simulate(&case, &payload(request, validation)).unwrap_err();
+        assert!(error.to_string().contains("max fee per blob gas less than"), "{error}");
+    }
+}
+
+#[test]
+fn overrides_that_no_block_can_have_are_refused() {
+    let overrides = [
+        BlockOverrides { number: Some(U256::MAX), ..BlockOverrides::default() },
+        BlockOverrides { base_fee: Some(U256::from(1u128 << 64)), ..BlockOverrides::default() },
+        BlockOverrides { blob_base_fee: Some(U256::MAX), ..BlockOverrides::default() },
+    ];
+    for overrides in overrides {
+        let block = SimBlock::default().with_block_overrides(overrides);
+        let error = simulate(&case(), &payload([block])).unwrap_err();
+        assert!(error.to_string().contains("is too large: 0x"), "{error}");
+    }
 }
 
 #[test]

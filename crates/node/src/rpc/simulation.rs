@@ -41,7 +41,9 @@ fn simulate(
     let engine = place.engine_of_children(call.context());
     let deadline = call.deadline.within(call.limits().evm_time());
     let gas_cap = call.limits().gascap;
-    let options = SimulateOptions { gas_cap, deadline: Some(deadline.at()), cancellation: None };
+    let deadline_at = Some(deadline.at());
+    let options =
+        SimulateOptions { gas_cap, deadline: deadline_at, ..SimulateOptions::default() };
     let root = |changes: &StateDiff| root(&place.state.state, changes, deadline);
     let simulated = engine
         .simulate(&place.header, &place.state, &payload, options, root)
