@@ -4,6 +4,8 @@
 //! and addresses their whole length, and there are no more arguments than the method takes.
 //! Arguments at the end may be missing, or be `null`, where the method says so.
 
+mod overrides;
+
 use std::fmt;
 
 use alloy_eips::{BlockId, BlockNumberOrTag, RpcBlockHash};
@@ -17,6 +19,7 @@ use warpline_chain::HeaderError;
 use warpline_replay::BlockDecodeError;
 
 use super::RpcError;
+pub(super) use overrides::Overrides;
 
 /// No method takes as many arguments.
 const MOST_ARGUMENTS: usize = 16;
@@ -28,7 +31,7 @@ pub enum ArgumentError {
     #[error("missing value")]
     Missing,
     /// It is not the JSON that it has to be.
-    #[error("{0}")]
+    #[error("{}", in_words_of_json(.0))]
     Json(#[from] serde_json::Error),
     /// It is no block.
     #[error(transparent)]
@@ -72,6 +75,37 @@ pub enum ArgumentError {
         /// How many there may be.
         most: usize,
     },
+}
+
+/// What is wrong with JSON, without the names that things have only here.
+fn in_words_of_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let mut words = text.split(' ').peekable();
+    let mut plain = Vec::new();
+    while let Some(word) = words.next() {
+        let (word, end) = match word.strip_suffix(',') {
+            Some(word) => (word, ","),
+            None => (word, ""),
+        };
+        let said = match word {
+            "struct" => "an object",
+            "enum" => "a name",
+            "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a number",
+            "map" if end == "," => "object",
+            "sequence" if end == "," => "list",
+            word => word,
+        };
+        // What is called so is not called so by anybody else.
+        if matches!(word, "struct" | "enum") {
+            words.next();
+        }
+        plain.push(format!("{said}{end}"));
+    }
+    let plain = plain.join(" ");
+    match plain.split_once("data did not match any variant of untagged") {
+        Some(_) => "it has none of the forms that it may have".to_owned(),
+        None => plain,
+    }
 }
 
 /// One argument.
@@ -394,6 +428,23 @@ mod tests {
         assert!(slot(&format!("0x{}", "0".repeat(64))).unwrap().is_hash);
         assert!(slot(&format!("0x{}", "0".repeat(65))).is_err());
         assert!(slot("0xasdf").is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_our_names() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "it is only read")]
+        struct Ours {
+            number: u64,
+        }
+
+        let error = |json: &str| <Json<Ours>>::parse(json).unwrap_err().to_string();
+        assert_eq!(error("5"), "invalid type: integer `5`, expected an object at line 1 column 1");
+        assert_eq!(
+            error(r#"{"number": {}}"#),
+            "invalid type: object, expected a number at line 1 column 11"
+        );
+        assert_eq!(error("{}"), "missing field `number` at line 1 column 2");
     }
 
     #[test]

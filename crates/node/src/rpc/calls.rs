@@ -11,7 +11,12 @@ use warpline_engine::{
 use warpline_storage::StorageError;
 
 use super::{
-    RpcError, args::Json, context::Call, execution::Place, methods::Registry, pool::Deadline,
+    RpcError,
+    args::{Json, Overrides},
+    context::Call,
+    execution::Place,
+    methods::Registry,
+    pool::Deadline,
 };
 
 pub(super) fn register(methods: &mut Registry) {
@@ -26,7 +31,7 @@ type Asked = (
     Json<TransactionRequest>,
     Option<BlockId>,
     Option<Json<StateOverride>>,
-    Option<Json<BlockOverrides>>,
+    Option<Json<Overrides>>,
 );
 
 /// How far one call may go that is due at `deadline`.
@@ -52,14 +57,10 @@ fn execute<T>(
 ) -> Result<T, RpcError> {
     let place = Place::of(call, block)?;
     let deadline = call.deadline.within(call.limits().evm_time());
-    let (state, overrides) = (overridden(state.as_ref()), overridden(overrides.as_ref()));
-    execute(&place, &request, options(call, deadline, state, overrides))
+    let state = state.as_ref().map(|Json(state)| state);
+    let overrides = overrides.map(|Json(overrides)| overrides.of_call()).transpose()?;
+    execute(&place, &request, options(call, deadline, state, overrides.as_ref()))
         .map_err(|error| RpcError::of_call(error, deadline))
-}
-
-/// An overridden part, where there is one.
-fn overridden<T>(part: Option<&Json<T>>) -> Option<&T> {
-    part.map(|Json(part)| part)
 }
 
 /// What the call returned.

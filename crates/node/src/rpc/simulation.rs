@@ -2,12 +2,14 @@
 
 use std::error::Error;
 
-use alloy_eips::BlockId;
+use alloy_eips::{BlockId, eip4895::Withdrawals};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::{
-    self as rpc,
-    simulate::{SimCallResult, SimulateError as CallFailure, SimulatePayload},
+    self as rpc, TransactionRequest,
+    simulate::{SimBlock, SimCallResult, SimulateError as CallFailure, SimulatePayload},
+    state::StateOverride,
 };
+use serde::Deserialize;
 use warpline_engine::{
     CallEnd, CallRefusal, SimulateOptions, SimulatedBlock, SimulatedCall, halt_message,
     revert_message,
@@ -17,7 +19,7 @@ use warpline_storage::StateView;
 
 use super::{
     RpcError,
-    args::Json,
+    args::{Json, Overrides},
     blocks::{self, RpcBlock},
     context::Call,
     execution::Place,
@@ -29,21 +31,66 @@ use super::{
 /// A simulated block as it is written.
 type Written = rpc::simulate::SimulatedBlock<RpcBlock>;
 
+/// Blocks that are to be simulated, as they are asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Asked {
+    block_state_calls: Vec<AskedBlock>,
+    trace_transfers: bool,
+    validation: bool,
+    return_full_transactions: bool,
+}
+
+/// One of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AskedBlock {
+    block_overrides: Option<Overrides>,
+    state_overrides: Option<StateOverride>,
+    calls: Vec<TransactionRequest>,
+}
+
+impl Asked {
+    /// The blocks, and what is withdrawn in each.
+    fn into_parts(self) -> (SimulatePayload, Vec<Withdrawals>) {
+        let Self { block_state_calls, trace_transfers, validation, return_full_transactions } =
+            self;
+        let block = |asked: AskedBlock| {
+            let AskedBlock { block_overrides, state_overrides, calls } = asked;
+            let Overrides { block, withdrawals } = block_overrides.unwrap_or_default();
+            let block = SimBlock { block_overrides: Some(block), state_overrides, calls };
+            (block, withdrawals.unwrap_or_default())
+        };
+        let (block_state_calls, withdrawals) = block_state_calls.into_iter().map(block).unzip();
+        let payload = SimulatePayload {
+            block_state_calls,
+            trace_transfers,
+            validation,
+            return_full_transactions,
+        };
+        (payload, withdrawals)
+    }
+}
+
 pub(super) fn register(methods: &mut Registry) {
     methods.heavy("eth_simulateV1", simulate);
 }
 
 fn simulate(
     call: &Call,
-    (Json(payload), block): (Json<SimulatePayload>, Option<BlockId>),
+    (Json(asked), block): (Json<Asked>, Option<BlockId>),
 ) -> Result<Vec<Written>, RpcError> {
+    let (payload, withdrawals) = asked.into_parts();
     let place = Place::of(call, block)?;
     let engine = place.engine_of_children(call.context());
     let deadline = call.deadline.within(call.limits().evm_time());
     let gas_cap = call.limits().gascap;
-    let deadline_at = Some(deadline.at());
-    let options =
-        SimulateOptions { gas_cap, deadline: deadline_at, ..SimulateOptions::default() };
+    let options = SimulateOptions {
+        gas_cap,
+        deadline: Some(deadline.at()),
+        cancellation: None,
+        withdrawals: &withdrawals,
+    };
     let root = |changes: &StateDiff| root(&place.state.state, changes, deadline);
     let simulated = engine
         .simulate(&place.header, &place.state, &payload, options, root)
