@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes};
-use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions};
+use alloy_rpc_types_eth::{TransactionRequest, state::StateOverride};
+use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
 use parking_lot::Mutex;
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use warpline_engine::{CallOptions, Cancellation, HeldTrace, InspectOptions, TraceError};
+use warpline_engine::{
+    BadTracer, CallOptions, Cancellation, HeldTrace, InspectOptions, TraceError,
+};
 use warpline_primitives::RecoveredBlock;
 use warpline_replay::decode_block;
 use warpline_storage::StorageError;
 
 use super::{
     RpcError,
-    args::{ArgumentError, Json},
+    args::{ArgumentError, Json, Overrides},
     blocks::{self, Number},
     calls,
     context::Call,
@@ -40,6 +43,20 @@ pub(super) fn register(methods: &mut Registry) {
 
 /// How to trace.
 type Tracing = Option<Json<GethDebugTracingOptions>>;
+
+/// How to trace a call, and what is other than it is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CallTracing {
+    #[serde(flatten)]
+    tracing: GethDebugTracingOptions,
+    #[serde(default)]
+    state_overrides: Option<StateOverride>,
+    #[serde(default)]
+    block_overrides: Option<Overrides>,
+    #[serde(default, with = "alloy_serde::quantity::opt")]
+    tx_index: Option<u64>,
+}
 
 fn options(tracing: Tracing) -> GethDebugTracingOptions {
     tracing.map_or_else(Default::default, |Json(tracing)| tracing)
@@ -97,17 +114,33 @@ fn trace_transaction(
     let memory = Some(&call.node.trace_memory);
     let options = InspectOptions { deadline: Some(deadline.at()), cancellation: None, memory };
     let traced = engine.trace_transaction(&block, &state, index, &tracing, options);
-    written(call, traced, deadline)
+    written(call, traced, &tracing, deadline)
 }
 
 /// A trace as it is written, which was due at `deadline`. It takes memory until then.
 fn written(
     call: &Call,
     traced: Result<HeldTrace, TraceError<StorageError>>,
+    tracing: &GethDebugTracingOptions,
     deadline: Deadline,
 ) -> Result<Box<RawValue>, RpcError> {
-    let traced = traced.map_err(|error| RpcError::of_trace(error, deadline))?;
+    let traced = traced.map_err(|error| refused(error, tracing, deadline))?;
     to_json(&*traced, call.limits().response_bytes() as usize)
+}
+
+/// Why there is no trace that was due at `deadline`. A tracer that there is not is named.
+fn refused(
+    error: TraceError<StorageError>,
+    tracing: &GethDebugTracingOptions,
+    deadline: Deadline,
+) -> RpcError {
+    let error = match (error, &tracing.tracer) {
+        (TraceError::UnknownTracer, Some(tracer)) => {
+            TraceError::Tracer(BadTracer::Unknown(tracer.as_str().to_owned()))
+        }
+        (error, _) => error,
+    };
+    RpcError::of_trace(error, deadline)
 }
 
 fn trace_call(
@@ -115,13 +148,13 @@ fn trace_call(
     (Json(request), block, tracing): (
         Json<TransactionRequest>,
         Option<BlockId>,
-        Option<Json<GethDebugTracingCallOptions>>,
+        Option<Json<CallTracing>>,
     ),
 ) -> Result<Box<RawValue>, RpcError> {
     let tracing = tracing.map_or_else(Default::default, |Json(tracing)| tracing);
-    let GethDebugTracingCallOptions { tracing_options, state_overrides, block_overrides, tx_index } =
-        tracing;
-    let deadline = deadline(call, &tracing_options, 2, call.limits().evm_time())?;
+    let CallTracing { tracing, state_overrides, block_overrides, tx_index } = tracing;
+    let block_overrides = block_overrides.map(Overrides::of_call).transpose()?;
+    let deadline = deadline(call, &tracing, 2, call.limits().evm_time())?;
     let (state, overrides) = (state_overrides.as_ref(), block_overrides.as_ref());
     let memory = Some(&call.node.trace_memory);
     let options = calls::options(call, deadline, state, overrides);
@@ -129,16 +162,16 @@ fn trace_call(
     let traced = match tx_index {
         None => {
             let Place { header, state, engine, .. } = Place::of(call, block)?;
-            engine.trace_call(&header, &state, &request, &tracing_options, options)
+            engine.trace_call(&header, &state, &request, &tracing, options)
         }
         Some(index) => {
             let (block, parent) = block_with_parent(call, block.unwrap_or_default())?;
             let place = (&block, usize::try_from(index).unwrap_or(usize::MAX));
             let state = StateWithin { state: parent.state, number: block.header.number };
-            parent.engine.trace_call_within(place, &state, &request, &tracing_options, options)
+            parent.engine.trace_call_within(place, &state, &request, &tracing, options)
         }
     };
-    written(call, traced, deadline)
+    written(call, traced, &tracing, deadline)
 }
 
 /// The traces of a block's transactions, in block order.
@@ -194,7 +227,7 @@ fn traces(
     if let Some(error) = written.failure.into_inner() {
         return Err(error);
     }
-    let traced = traced.map_err(|error| RpcError::of_trace(error, deadline))?;
+    let traced = traced.map_err(|error| refused(error, &tracing, deadline))?;
     // None is missing where none has failed.
     Ok(traced.into_iter().flatten().collect())
 }

@@ -58,6 +58,83 @@ fn accounts_and_blocks_are_overridden() {
 }
 
 #[test]
+fn what_a_block_cannot_be_is_refused() {
+    let node = Node::start(fresh(), &config());
+    let mut http = node.http();
+    let hash = format!("0x{:064x}", 7);
+    let most = format!("0x{}", "f".repeat(64));
+    for (block, code, words) in [
+        (json!({ "nunmber": "0x1" }), -32602, "unknown field `nunmber`"),
+        (
+            json!({ "number": most }),
+            -32000,
+            r#"block override "number" is too large: 0xffffffffffffffffffffffffffffffffffffffff"#,
+        ),
+        (json!({ "blockHash": hash }), -32602, "an object of block numbers with their hashes"),
+        (json!({ "blockHash": { "x": hash } }), -32602, "\"x\" is no number of a block"),
+    ] {
+        let traced = json!([{ "to": CONTRACT }, "latest", { "blockOverrides": block }]);
+        let simulated = json!([{ "blockStateCalls": [{ "blockOverrides": block }] }]);
+        for (method, params) in [
+            ("eth_call", params("0x00", block.clone())),
+            ("eth_estimateGas", params("0x00", block.clone())),
+            ("debug_traceCall", traced.to_string()),
+            ("eth_simulateV1", simulated.to_string()),
+        ] {
+            let error = http.call(method, &params)["error"].take();
+            let message = error["message"].as_str().unwrap();
+            assert!(error["code"] == code && message.contains(words), "{method}: {error}");
+        }
+    }
+    let withdrawals = json!({ "withdrawals": [] });
+    let error = http.call("eth_call", &params("0x00", withdrawals))["error"].take();
+    let message = r#"block override "withdrawals" is not supported for this RPC method"#;
+    assert_eq!(error, json!({ "code": -32000, "message": message }));
+}
+
+#[test]
+fn simulated_blocks_have_withdrawals() {
+    let node = Node::start(fresh(), &config());
+    let mut http = node.http();
+    let withdrawal =
+        json!({ "index": "0x3", "validatorIndex": "0x7", "address": POOR, "amount": "0x2" });
+    // The balance of whom it is paid to.
+    let code = format!("0x73{}3160005260206000f3", &POOR[2..]);
+    let calls = json!([{ "to": CONTRACT }]);
+    let payload = json!([{ "blockStateCalls": [
+        {
+            "blockOverrides": { "withdrawals": [withdrawal] },
+            "stateOverrides": { CONTRACT: { "code": code } },
+            "calls": calls,
+        },
+        { "calls": calls },
+    ] }]);
+    let blocks = http.result("eth_simulateV1", &payload.to_string());
+    let returned = |at: usize| blocks[at]["calls"][0]["returnData"].clone();
+    assert_eq!(returned(0), json!(format!("0x{:064x}", 0)));
+    assert_eq!(returned(1), json!(format!("0x{:064x}", 2_000_000_000u64)));
+    assert_eq!(blocks[0]["withdrawals"], json!([withdrawal]));
+    assert_eq!(blocks[1]["withdrawals"], json!([]));
+    assert_ne!(blocks[0]["withdrawalsRoot"], blocks[1]["withdrawalsRoot"]);
+}
+
+#[test]
+fn simulated_blobs_need_no_offer() {
+    let Some(node) = conformance() else { return };
+    let mut http = node.http();
+    let blob = format!("0x01{}", "00".repeat(31));
+    let call = json!({ "from": POOR, "to": CONTRACT, "blobVersionedHashes": [blob] });
+    let simulate = |http: &mut Http, validation: bool| {
+        let blocks = [json!({ "calls": [call] })];
+        let payload = json!([{ "validation": validation, "blockStateCalls": blocks }]);
+        http.call("eth_simulateV1", &payload.to_string())
+    };
+    let simulated = simulate(&mut http, false);
+    assert_eq!(simulated["result"][0]["calls"][0]["status"], "0x1", "{simulated}");
+    assert!(simulate(&mut http, true)["error"].is_object());
+}
+
+#[test]
 fn hashes_are_those_of_ancestors() {
     let Some(node) = conformance() else { return };
     let mut http = node.http();

@@ -144,19 +144,69 @@ fn calls_are_traced_with_overrides() {
     let params = json!([{ "to": CONTRACT }, "latest", tracing]).to_string();
     let traced = http.result("debug_traceCall", &params);
     assert_eq!(traced["output"], json!(format!("0x{:064x}", 0x77)));
+    let hash = format!("0x{:064x}", 7);
+    for number in ["99", "0x63"] {
+        let tracing = json!({
+            "tracer": "callTracer",
+            "stateOverrides": { CONTRACT: { "code": "0x60634060005260206000f3" } },
+            "blockOverrides": { "number": "0x64", "blockHash": { number: hash } },
+        });
+        let params = json!([{ "to": CONTRACT }, "latest", tracing]).to_string();
+        assert_eq!(http.result("debug_traceCall", &params)["output"], json!(hash));
+    }
     assert_eq!(http.result("debug_traceCall", &json!([{}]).to_string())["failed"], false);
+}
+
+#[test]
+fn frames_are_listed_with_their_place() {
+    let Some(node) = conformance() else { return };
+    let mut http = node.http();
+    let tracing = json!({ "tracer": "flatCallTracer" });
+    let block = http.result("eth_getBlockByNumber", r#"["0x1"]"#);
+    let hash = &block["transactions"][0];
+    let receipt = http.result("eth_getTransactionReceipt", &json!([hash]).to_string());
+    let root = http.result("debug_traceTransaction", &json!([hash, tracing]).to_string())[0].take();
+    assert_eq!(root["result"]["gasUsed"], receipt["gasUsed"]);
+    assert_eq!((&root["blockHash"], &root["blockNumber"]), (&block["hash"], &json!(1)));
+    assert_eq!((&root["transactionHash"], &root["transactionPosition"]), (hash, &json!(0)));
+    let call = json!([{ "to": CONTRACT }, "0x1", tracing]).to_string();
+    let root = http.result("debug_traceCall", &call)[0].take();
+    assert_eq!((&root["blockHash"], &root["blockNumber"]), (&Value::Null, &json!(1)));
+    assert!(root["transactionHash"].is_string() && root["transactionPosition"] == 0, "{root}");
+    assert_eq!(root.get("error"), None);
 }
 
 #[test]
 fn what_cannot_be_traced_is_refused() {
     let Some(node) = conformance() else { return };
     let mut http = node.http();
-    for tracer in ["{step: function() {}}", "noSuchTracer"] {
-        let error = http
-            .call("debug_traceBlockByNumber", &json!(["0x1", { "tracer": tracer }]).to_string());
-        assert_eq!(error["error"]["code"], -32602, "{error}");
-        assert!(error["error"]["message"].as_str().unwrap().contains("JavaScript"), "{error}");
+    let there_are = "there are callTracer, prestateTracer, 4byteTracer, flatCallTracer, muxTracer and noopTracer";
+    let hash = http.result("eth_getBlockByNumber", r#"["0x1"]"#)["transactions"][0].take();
+    for (tracing, message) in [
+        (
+            json!({ "tracer": "{step: function() {}}" }),
+            format!("tracers in JavaScript are not supported; {there_are}"),
+        ),
+        (json!({ "tracer": "foo" }), format!("unknown tracer \"foo\"; {there_are}")),
+        (
+            json!({ "tracer": "muxTracer", "tracerConfig": { "foo": null } }),
+            format!("unknown tracer \"foo\" in muxTracer; {there_are}"),
+        ),
+    ] {
+        let call = json!({ "to": CONTRACT });
+        for (method, params) in [
+            ("debug_traceBlockByNumber", json!(["0x1", tracing])),
+            ("debug_traceTransaction", json!([hash, tracing])),
+            ("debug_traceCall", json!([call, "latest", tracing])),
+        ] {
+            let error = http.call(method, &params.to_string())["error"].take();
+            assert_eq!(error, json!({ "code": -32602, "message": message }));
+        }
     }
+    let error = http.call("debug_traceBlockByNumber", r#"["0x1", 5]"#)["error"].take();
+    let message =
+        "invalid argument 1: invalid type: integer `5`, expected an object at line 1 column 1";
+    assert_eq!(error, json!({ "code": -32602, "message": message }));
     let params = json!(["0x1", { "tracer": "callTracer", "tracerConfig": 5 }]).to_string();
     assert_eq!(http.error("debug_traceBlockByNumber", &params), -32602);
     let nothing = format!("0x{:064x}", 1);
