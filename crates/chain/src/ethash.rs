@@ -161,7 +161,7 @@ fn cache_bytes(epoch: u64) -> u64 {
 /// The largest size of at most `size` that is `unit` times an odd prime. `size / unit` is odd.
 fn largest_prime_multiple(mut size: u64, unit: u64) -> u64 {
     let is_prime = |number: u64| {
-        (3..).step_by(2).take_while(|by| by * by <= number).all(|by| number % by != 0)
+        (3..).step_by(2).take_while(|by| by * by <= number).all(|by| !number.is_multiple_of(by))
     };
     while !is_prime(size / unit) {
         size -= 2 * unit;

@@ -123,13 +123,13 @@ struct WsArgs {
 #[command(next_help_heading = "Limits of JSON-RPC")]
 struct LimitArgs {
     /// The largest request, in MB.
-    #[arg(long = "rpc.max-request-size", value_name = "MB", default_value_t = RpcLimits::default().max_request_size)]
+    #[arg(long = "rpc.max-request-size", value_name = "MB", default_value_t = RpcLimits::default().max_request_size, value_parser = clap::value_parser!(u32).range(1..))]
     max_request_size: u32,
     /// The largest response, in MB.
-    #[arg(long = "rpc.max-response-size", value_name = "MB", default_value_t = RpcLimits::default().max_response_size)]
+    #[arg(long = "rpc.max-response-size", value_name = "MB", default_value_t = RpcLimits::default().max_response_size, value_parser = clap::value_parser!(u32).range(1..))]
     max_response_size: u32,
     /// Connections at once, of each server.
-    #[arg(long = "rpc.max-connections", value_name = "N", default_value_t = RpcLimits::default().max_connections)]
+    #[arg(long = "rpc.max-connections", value_name = "N", default_value_t = RpcLimits::default().max_connections, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
     /// Subscriptions at once, of each connection.
     #[arg(long = "rpc.max-subscriptions-per-connection", value_name = "N", default_value_t = RpcLimits::default().max_subscriptions_per_connection)]
@@ -144,16 +144,16 @@ struct LimitArgs {
     #[arg(long = "rpc.max-filters", value_name = "N", default_value_t = RpcLimits::default().max_filters)]
     max_filters: usize,
     /// Calls in one batch.
-    #[arg(long = "rpc.max-batch", value_name = "N", default_value_t = RpcLimits::default().max_batch)]
+    #[arg(long = "rpc.max-batch", value_name = "N", default_value_t = RpcLimits::default().max_batch, value_parser = clap::value_parser!(u32).range(1..))]
     max_batch: u32,
     /// Gas that one call may use.
-    #[arg(long = "rpc.gascap", value_name = "GAS", default_value_t = RpcLimits::default().gascap)]
+    #[arg(long = "rpc.gascap", value_name = "GAS", default_value_t = RpcLimits::default().gascap, value_parser = clap::value_parser!(u64).range(1..))]
     gascap: u64,
     /// How long the execution of one call may take, in seconds.
-    #[arg(long = "rpc.evm-timeout", value_name = "S", default_value_t = RpcLimits::default().evm_timeout)]
+    #[arg(long = "rpc.evm-timeout", value_name = "S", default_value_t = RpcLimits::default().evm_timeout, value_parser = clap::value_parser!(u64).range(1..))]
     evm_timeout: u64,
     /// How long anything else may take, in seconds.
-    #[arg(long = "rpc.timeout", value_name = "S", default_value_t = RpcLimits::default().timeout)]
+    #[arg(long = "rpc.timeout", value_name = "S", default_value_t = RpcLimits::default().timeout, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
     /// Threads that read for clients; 0 for two for each core.
     #[arg(long = "rpc.threads", value_name = "N", default_value_t = RpcLimits::default().threads)]

@@ -108,6 +108,8 @@ fn root(
 ) -> Result<B256, Box<dyn Error + Send + Sync>> {
     deadline.check()?;
     let mut trie = state.trie();
+    // Other threads are for blocks that come in.
+    trie.set_parallel(false);
     trie.apply(changes)?;
     Ok(trie.root())
 }
