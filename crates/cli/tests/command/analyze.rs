@@ -171,7 +171,7 @@ fn a_node_is_asked_for_the_code_at_an_address() {
     assert!(message.contains("no contract at 0x0000"), "{message}");
     let message = stderr(&ask(r#"{"id": 1, "error": {"message": "busy"}}"#).code(2));
     assert!(message.contains("busy"), "{message}");
-    let command = ["analyze", "contract", ADDRESS, "--rpc", "https://127.0.0.1:1"];
+    let command = ["analyze", "contract", ADDRESS, "--rpc", "ftp://127.0.0.1:1"];
     let message = stderr(&warpline().args(command).assert().code(2));
-    assert!(message.contains("http:// only"), "{message}");
+    assert!(message.contains("http:// or https://"), "{message}");
 }

@@ -544,8 +544,8 @@ fn arguments_that_go_nowhere_together_are_refused() {
         (&["replay", "--rpc", "http://h", "--blocks", "1", "file"], "cannot be used with"),
         (&["fetch", "--rpc", "http://h", "--blocks", "3..=2"], "there is no block in 3..=2"),
         (
-            &["fetch", "--rpc", "https://h/key", "--blocks", "1"],
-            "https://h: --rpc takes http:// only",
+            &["fetch", "--rpc", "ftp://h/key", "--blocks", "1"],
+            "ftp://h: --rpc takes URLs that begin with http:// or https://",
         ),
         (
             &["fetch", "--rpc", "http://h", "--blocks", "1", "--cache", "x", "--no-cache"],
