@@ -102,7 +102,7 @@ struct Decoded {
 /// What is in it.
 enum Content {
     /// A block above all that the chain had.
-    New(IncomingBlock),
+    New(Box<IncomingBlock>),
     /// The hash of one that the chain may have: until that is known, its senders are not recovered.
     Old(B256),
 }
@@ -138,8 +138,11 @@ pub fn import_file(
     };
     // Without it what was read ahead is not taken, and whoever reads ends.
     drop(blocks);
-    chain.flush()?;
-    result
+    let flushed = chain.flush();
+    // Where the disk is full it refuses this as well, and says less about why.
+    let done = result?;
+    flushed?;
+    Ok(done)
 }
 
 /// Decodes a block, unless it is not above `head` and the chain may have it.
@@ -150,7 +153,7 @@ fn decode(raw: RawBlock, spec: &ChainSpec, head: u64) -> Decoded {
         if number <= head {
             return Ok(Content::Old(hash));
         }
-        decode_whole(&raw, spec).map(Content::New)
+        decode_whole(&raw, spec).map(|block| Content::New(Box::new(block)))
     });
     Decoded { number, raw, block }
 }
@@ -216,7 +219,7 @@ fn import_all(
         };
         let undecoded = |error| failed(Rejection::Decode(error).into());
         let block = match block.map_err(undecoded)? {
-            Content::New(block) => Some(block),
+            Content::New(block) => Some(*block),
             Content::Old(hash) if chain.has(hash)? => None,
             Content::Old(_) => Some(decode_whole(&raw, chain.spec()).map_err(undecoded)?),
         };

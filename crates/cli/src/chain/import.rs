@@ -98,16 +98,13 @@ fn import_files(
                 counted(done.taken_back, "block"),
             ))?;
         }
-        match failed {
-            Some(error) => {
-                printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), named()))?;
-                // Once a block of the file has come in, the file is of this chain.
-                if let Some(number) = unconnected(&error).filter(|_| done.imported == 0) {
-                    printer.line(hint(number, chain.head().header.number))?;
-                }
-                return Ok(FAILURE);
+        if let Some(error) = failed {
+            printer.line(format_args!("{} {}: {error}", Styled(BAD, "failed"), named()))?;
+            // Once a block of the file has come in, the file is of this chain.
+            if let Some(number) = unconnected(&error).filter(|_| done.imported == 0) {
+                printer.line(hint(number, chain.head().header.number))?;
             }
-            None => {}
+            return Ok(FAILURE);
         }
     }
     let Some(signal) = stop.asked() else { return Ok(SUCCESS) };

@@ -57,7 +57,7 @@ pub(super) fn both<A: Send, B>(
     let hand = Mutex::new(Some(first));
     let take = || hand.lock().take().map(|first| first());
     thread::scope(|scope| {
-        let begun = thread::Builder::new().name("tables".into()).spawn_scoped(scope, &take);
+        let begun = thread::Builder::new().name("tables".into()).spawn_scoped(scope, take);
         let (first, second) = match begun {
             Ok(thread) => {
                 let second = second();
