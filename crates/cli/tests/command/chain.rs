@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -271,16 +272,35 @@ fn a_node_serves_imports_and_stops_when_told() {
     assert!(checked.contains("all in order: 55 blocks"), "{checked}");
 }
 
+/// A block whose end does not come is not waited for.
+#[test]
+#[cfg(unix)]
+fn a_node_that_waits_for_a_block_stops_when_told() {
+    let Some(folder) = rpc_compat() else { return };
+    let data = initialised(&folder);
+    let mut node = Node::start(data.path(), &["--import", "-"]);
+    let begun = [0xfa, 0x10, 0, 0, 0];
+    node.child.stdin.as_mut().unwrap().write_all(&begun).unwrap();
+    Command::new("kill").args(["-TERM", &node.child.id().to_string()]).status().unwrap();
+    let status = node.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(run(data.path(), &["db", "check"]).contains("all in order: 1 block"));
+}
+
 #[test]
 #[cfg(unix)]
 fn who_asks_a_node_to_stop_twice_does_not_wait() {
     let Some(folder) = rpc_compat() else { return };
     let data = initialised(&folder);
-    let mut node = Node::start(data.path(), &["--import", "-"]);
-    // A block of 1 MiB whose end does not come is waited for. What is written is more than fits into a pipe: an import
-    // that has not begun when the first signal comes is not waited for.
-    let begun = [&[0xfa, 0x10, 0, 0][..], &[0; 1 << 17]].concat();
-    node.child.stdin.as_mut().unwrap().write_all(&begun).unwrap();
+    let mut node = Node::start(data.path(), &[]);
+    // A request whose end does not come is waited for, once the server asks for it.
+    let mut client = TcpStream::connect(&node.http).unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\
+                content-type: application/json\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
     let status = loop {
         let id = node.child.id().to_string();
         Command::new("kill").args(["-INT", &id]).status().unwrap();
