@@ -65,6 +65,7 @@ impl Mock {
     }
 
     /// A node without faults behind TLS.
+    #[cfg(feature = "tls")]
     pub(crate) fn secure(served: Served, tls: Arc<ServerConfig>) -> Self {
         Self::listening(served, |_| Fault::None, Some(tls))
     }
