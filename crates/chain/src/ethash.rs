@@ -3,7 +3,7 @@
 //! The nonce of a header selects 64 pages of a dataset of gigabytes, and what they are mixed to must be
 //! the header's mix hash and lie below a bound that the difficulty sets. Whoever mines holds the dataset;
 //! whoever verifies makes the pages that are needed from a *cache* of 16 MiB and more, which lasts for an
-//! epoch of 30,000 blocks. Making a cache takes about a second, verifying a seal with it some
+//! epoch of 30,000 blocks. Making a cache takes up to three seconds, verifying a seal with it some
 //! milliseconds.
 
 use std::sync::Arc;
