@@ -178,8 +178,16 @@ impl Unfinished {
         self.writer.flush()?;
         // Renamed before the data is on the disk, the file could be there and empty after a loss of power.
         self.writer.get_ref().sync_all()?;
-        fs::rename(&self.temporary, target)?;
-        self.is_finished = true;
+        match fs::rename(&self.temporary, target) {
+            // A file that is mounted by itself keeps its place.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                fs::copy(&self.temporary, target)?;
+            }
+            renamed => {
+                renamed?;
+                self.is_finished = true;
+            }
+        }
         Ok(())
     }
 

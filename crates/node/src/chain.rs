@@ -233,6 +233,8 @@ impl Chain {
             self.add_beside(incoming)?;
         }
         let path = self.execute_path(hash)?;
+        // Those that were executed anew are larger now.
+        self.branches.bound(&self.view, Some(hash))?;
         let tip = path.members.last().and_then(|last| Some(last.executed.as_ref()?.0.tip));
         match tip {
             Some(tip) if tip.replaces(self.tip()) => self.reorganise(&path),

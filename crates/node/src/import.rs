@@ -4,6 +4,7 @@
 //! told by their hash, without recovering senders, and passed over.
 
 use std::{
+    panic::resume_unwind,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel},
@@ -133,7 +134,15 @@ pub fn import_file(
         }
     };
     let result = match thread::Builder::new().name("decode".into()).spawn(decode) {
-        Ok(_) => import_all(chain, &blocks, &mut progress),
+        Ok(reader) => match import_all(chain, &blocks, &mut progress) {
+            // Nothing more comes: it is through, or it broke off.
+            Ok((done, true)) => match reader.join() {
+                Ok(()) => Ok(done),
+                Err(panic) => resume_unwind(panic),
+            },
+            Ok((done, false)) => Ok(done),
+            Err(error) => Err(error),
+        },
         Err(source) => Err(ChainFileError::Unreadable { offset: 0, source }.into()),
     };
     // Without it what was read ahead is not taken, and whoever reads ends.
@@ -181,33 +190,36 @@ pub fn encode_block(block: &RecoveredBlock) -> Vec<u8> {
     alloy_rlp::encode(Block { header: block.header.clone(), body })
 }
 
-/// The next block; `None` where there is none, or nobody wants to go on.
-fn wait<T>(blocks: &Receiver<T>, mut goes_on: impl FnMut() -> bool) -> Option<T> {
+/// The next block, or whether that is because there are no more, and not because nobody wants to go on.
+fn wait<T>(blocks: &Receiver<T>, mut goes_on: impl FnMut() -> bool) -> Result<T, bool> {
     loop {
         match blocks.recv_timeout(LOOK_EVERY) {
-            Ok(block) => return Some(block),
-            Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(block) => return Ok(block),
+            Err(RecvTimeoutError::Disconnected) => return Err(true),
             Err(RecvTimeoutError::Timeout) if goes_on() => {}
-            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Timeout) => return Err(false),
         }
     }
 }
 
+/// Imports what comes. Says also whether that ended, or nobody wanted to go on.
 fn import_all(
     chain: &mut Chain,
     blocks: &Receiver<Result<Decoded, ChainFileError>>,
     progress: &mut dyn FnMut(&ImportProgress) -> bool,
-) -> Result<ImportProgress, ImportFileError> {
+) -> Result<(ImportProgress, bool), ImportFileError> {
     let mut done = ImportProgress::default();
     loop {
         let decoded = match blocks.try_recv() {
             Ok(decoded) => decoded,
-            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Disconnected) => return Ok((done, true)),
             Err(TryRecvError::Empty) => {
                 // Whoever sends may take long. What came so far is not kept waiting.
                 chain.finish()?;
-                let Some(decoded) = wait(blocks, || progress(&done)) else { break };
-                decoded
+                match wait(blocks, || progress(&done)) {
+                    Ok(decoded) => decoded,
+                    Err(is_over) => return Ok((done, is_over)),
+                }
             }
         };
         let Decoded { number, raw, block } = decoded?;
@@ -251,8 +263,7 @@ fn import_all(
         done.number = number.unwrap_or(done.number);
         done.offset = end;
         if !progress(&done) {
-            break;
+            return Ok((done, false));
         }
     }
-    Ok(done)
 }

@@ -7,10 +7,10 @@
 //! part of what is read, so that errors can name the place and an import can be taken up there again.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     mem,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use flate2::write::GzEncoder;
@@ -166,24 +166,42 @@ impl Read for Source {
     }
 }
 
+/// What has a name and is no file: to open a pipe takes as long as nobody writes to it.
+struct Named {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Read for Named {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::open(&self.path)?),
+        };
+        file.read(buffer)
+    }
+}
+
 impl ChainFile {
-    /// The chain file at `path`; gzip and zstd are recognised by their first bytes.
+    /// The chain file at `path`; gzip and zstd are recognised by their first bytes. A pipe with a name is not
+    /// opened before the first block is asked for.
     ///
     /// # Errors
     /// When it cannot be opened, or not be decompressed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ChainFileError> {
+        let path = path.as_ref();
+        let unreadable = |source| ChainFileError::Unreadable { offset: 0, source };
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Ok(Self::from_reader(Named { path: path.to_owned(), file: None }));
+        }
         let open = || {
             let mut file = File::open(path)?;
-            if !file.metadata()?.is_file() {
-                return Ok((file, false));
-            }
             let mut head = Vec::new();
             Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut head)?;
             file.rewind()?;
             Ok((file, compression(&head).is_none()))
         };
-        let (file, seekable) =
-            open().map_err(|source| ChainFileError::Unreadable { offset: 0, source })?;
+        let (file, seekable) = open().map_err(unreadable)?;
         if seekable {
             return Ok(Self::new(Source::File(BufReader::with_capacity(BUFFER_BYTES, file))));
         }

@@ -70,6 +70,7 @@ pub(crate) enum HttpError {
 
 const fn advice(status: u16) -> &'static str {
     match status {
+        300..=399 => ": it is at another address, which is the one to give",
         401 | 403 => ": it wants to know who asks, or does not allow it",
         404 => ": is this the path of its JSON-RPC interface?",
         413 => ": ask less at once with --rpc-batch",
@@ -88,9 +89,19 @@ impl Http {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(limits.timeout))
             .timeout_connect(Some(CONNECT.min(limits.timeout)))
+            // A question that is sent on elsewhere is none any more.
+            .max_redirects(0)
             .http_status_as_error(false);
         let config = match url.split_once("://") {
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => config,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => {
+                // The way there may be a proxy behind TLS.
+                #[cfg(feature = "tls")]
+                let config = match super::tls::config() {
+                    Ok(tls) => config.tls_config(tls),
+                    Err(_) => config.proxy(None),
+                };
+                config
+            }
             #[cfg(feature = "tls")]
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
                 let tls = super::tls::config().with_context(|| shown.clone())?;

@@ -181,7 +181,7 @@ fn serve(
     let mut stream = reader.into_inner();
     write!(
         stream,
-        "HTTP/1.1 {status} It\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {claimed}\r\n\r\n"
+        "HTTP/1.1 {status} It\r\nLocation: https://127.0.0.1:1/\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {claimed}\r\n\r\n"
     )?;
     stream.write_all(&text.as_bytes()[..sent])?;
     stream.flush()

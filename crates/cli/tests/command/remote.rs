@@ -217,6 +217,8 @@ fn what_does_not_pass_ends_with_the_reason() {
     let table = [
         (Fault::Status(500), "HTTP status 500 (asked 4 times)", 4),
         (Fault::Status(401), "HTTP status 401: it wants to know who asks", 1),
+        // The mock says where to: to another scheme, as providers do.
+        (Fault::Status(302), "HTTP status 302: it is at another address", 1),
         (Fault::Status(429), "asked too often", 4),
         (Fault::WrongId, "has the id 999999, which no question has (asked 4 times)", 4),
         (Fault::Cut, "is no JSON-RPC", 4),

@@ -73,14 +73,3 @@ fn a_node_whose_certificate_is_not_trusted_is_asked_nothing() {
         assert_eq!(mock.requests(), 0);
     }
 }
-
-#[test]
-fn a_node_that_speaks_no_tls_is_told_apart() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("own.pem");
-    let _ = node_of("127.0.0.1", &file);
-    let mut plain = Mock::start(Served::sample(&Sample::of_mainnet()));
-    plain.url = plain.url.replacen("http", "https", 1);
-    let said = stderr(&replay(&plain, &file).assert().code(2));
-    assert!(said.contains("cannot ask https://127.0.0.1:"), "{said}");
-}

@@ -133,7 +133,11 @@ impl Tracers {
 fn several(config: GethDebugTracerConfig) -> Result<Vec<(&'static str, Tracer)>, BadTracer> {
     let bad = |_| BadTracer::Config { tracer: "muxTracer", takes: "names of tracers with theirs" };
     let config = config.into_mux_config().map_err(bad)?;
-    let tracer = |(name, config): (_, Option<_>)| {
+    let tracer = |(name, config): (GethDebugTracerType, Option<_>)| {
+        // What it writes down is counted where it traces alone.
+        if name == GethDebugTracerType::BuiltInTracer(BuiltIn::Erc7562Tracer) {
+            return Err(BadTracer::UnknownInMux(name.as_str().to_owned()));
+        }
         one(&name, config.unwrap_or_default()).map_err(|bad| match bad {
             BadTracer::Unknown(name) => BadTracer::UnknownInMux(name),
             bad => bad,

@@ -290,6 +290,9 @@ fn what_is_no_tracer_is_refused_in_words() {
         format!("unknown tracer \"foo\" in muxTracer; {there_are}")
     );
     assert_eq!(of("muxTracer", json!({ "muxTracer": {} })), BadTracer::MuxInMux.to_string());
+    // Its memory is counted only where it is alone.
+    let mux = of("muxTracer", json!({ "erc7562Tracer": {} }));
+    assert!(mux.starts_with("unknown tracer \"erc7562Tracer\" in muxTracer"), "{mux}");
     assert_eq!(
         of("callTracer", json!(5)),
         "invalid tracerConfig of callTracer, which takes onlyTopCall and withLog"

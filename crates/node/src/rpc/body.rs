@@ -4,30 +4,78 @@
 //! one that is too long is refused however its length is said. Ids that the parser does not know would
 //! make calls of theirs notifications, which nobody answers: they are refused, too.
 
-use std::{fmt, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use alloy_primitives::bytes::Bytes;
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use jsonrpsee::server::{HttpBody, HttpRequest};
+use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use tower::BoxError;
+use tower::{BoxError, Service};
 
 use super::gate::Refusal;
 
 /// How long a request may take to come.
 const ARRIVAL: Duration = Duration::from_secs(30);
 
+/// A service that is given requests whose bodies were read.
+#[derive(Clone, Debug)]
+pub(super) struct Reading<S> {
+    pub(super) service: S,
+    /// How long a body may be, in bytes.
+    pub(super) most_bytes: u32,
+    /// How long an answer may take, once the request is there.
+    pub(super) time: Duration,
+}
+
+impl<S, B> Service<HttpRequest<B>> for Reading<S>
+where
+    S: Service<HttpRequest, Response = HttpResponse, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = HttpResponse;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+        let Self { mut service, most_bytes, time } = self.clone();
+        Box::pin(async move {
+            let response = match read(request, most_bytes).await {
+                Ok(request) => tokio::time::timeout(time, service.call(request)).await,
+                Err(refusal) => {
+                    tracing::debug!(?refusal, "request refused");
+                    return Ok(refusal.response());
+                }
+            };
+            response.unwrap_or_else(|_| Ok(Refusal::TooSlow.response()))
+        })
+    }
+}
+
 /// The same request with its body in memory, of at most `limit` bytes.
 ///
 /// # Errors
 /// [`Refusal`] where it does not come, in time or at all, is too long, or has an id that cannot be
 /// answered.
-pub(super) async fn read<B>(request: HttpRequest<B>, limit: u32) -> Result<HttpRequest, Refusal>
+async fn read<B>(request: HttpRequest<B>, limit: u32) -> Result<HttpRequest, Refusal>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -67,7 +115,15 @@ fn can_be_answered(body: &[u8]) -> bool {
     if is_batch {
         serde_json::from_slice(body).map_or(true, |Batch { has_known_ids }| has_known_ids)
     } else {
-        serde_json::from_slice(body).map_or(true, |request: Identified<'_>| request.is_known())
+        std::str::from_utf8(body).map_or(true, is_known)
+    }
+}
+
+/// Whether the id of a request is known. It is not where there are two.
+fn is_known(request: &str) -> bool {
+    match serde_json::from_str::<Identified<'_>>(request) {
+        Ok(request) => request.is_known(),
+        Err(error) => !(error.is_data() && request.trim_start().starts_with('{')),
     }
 }
 
@@ -80,7 +136,8 @@ struct Identified<'a> {
 impl Identified<'_> {
     fn is_known(&self) -> bool {
         let id = self.id.map_or("null", RawValue::get);
-        id == "null" || id.starts_with('"') || id.parse::<u64>().is_ok()
+        let is_text = || serde_json::from_str::<Cow<'_, str>>(id).is_ok();
+        id == "null" || id.parse::<u64>().is_ok() || is_text()
     }
 }
 
@@ -103,8 +160,7 @@ impl<'de> Deserialize<'de> for Batch {
             fn visit_seq<A: SeqAccess<'de>>(self, mut requests: A) -> Result<Batch, A::Error> {
                 let mut batch = Batch { has_known_ids: true };
                 while let Some(request) = requests.next_element::<&RawValue>()? {
-                    let request = serde_json::from_str::<Identified<'_>>(request.get());
-                    batch.has_known_ids &= request.map_or(true, |request| request.is_known());
+                    batch.has_known_ids &= is_known(request.get());
                 }
                 Ok(batch)
             }
@@ -116,11 +172,6 @@ impl<'de> Deserialize<'de> for Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::Pin,
-        task::{Context, Poll},
-    };
-
     use http_body::Frame;
     use http_body_util::Full;
 
@@ -131,7 +182,9 @@ mod tests {
         for id in ["0", "18446744073709551615", "\"-1\"", "null", "\"\""] {
             assert!(can_be_answered(format!(r#"{{"id":{id},"method":"m"}}"#).as_bytes()), "{id}");
         }
-        for id in ["-1", "1.5", "1e3", "18446744073709551616", "true", "[1]", "{}"] {
+        let twice = "1, \"id\": 2";
+        let unknown = ["-1", "1.5", "1e3", "18446744073709551616", "true", "[1]", "{}", twice];
+        for id in unknown.into_iter().chain([r#""\ud800""#]) {
             let request = format!(r#"{{"method":"m", "id" : {id} }}"#);
             assert!(!can_be_answered(request.as_bytes()), "{id}");
             let batch = format!(r#" [1, {{"id":1}}, {request}, [], {{}}]"#);

@@ -11,11 +11,8 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use alloy_primitives::bytes::Bytes;
-use http_body::Body;
 use jsonrpsee::{
     server::{HttpBody, HttpRequest, HttpResponse, ws},
     types::{
@@ -25,7 +22,6 @@ use jsonrpsee::{
 use tower::{BoxError, Service};
 
 use super::{
-    body,
     connection::Activity,
     error::{LIMIT_EXCEEDED, SERVER_ERROR},
 };
@@ -91,7 +87,7 @@ impl Refusal {
     }
 
     /// The refusal as a response to whoever speaks JSON-RPC.
-    fn response(self) -> HttpResponse {
+    pub(super) fn response(self) -> HttpResponse {
         let payload = ResponsePayload::<()>::error(self.error());
         let json = serde_json::to_string(&Response::new(payload, Id::Null)).unwrap_or_default();
         let mut response = HttpResponse::new(HttpBody::from(json));
@@ -153,19 +149,11 @@ pub(super) struct Entrance<H, W> {
     pub(super) activity: Activity,
     /// Whether there is room for the connection.
     pub(super) has_room: bool,
-    /// How long an answer over HTTP may take, once the request is there.
-    pub(super) time: Duration,
-    /// How long a request over HTTP may be, in bytes.
-    pub(super) most_bytes: u32,
 }
 
 impl<H, W, B> Service<HttpRequest<B>> for Entrance<H, W>
 where
-    H: Service<HttpRequest, Response = HttpResponse, Error = BoxError, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    H: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError, Future: Send + 'static>,
     W: Service<HttpRequest<B>, Response = HttpResponse, Error = BoxError, Future: Send + 'static>,
 {
     type Response = HttpResponse;
@@ -198,18 +186,11 @@ where
                 upgrade.await
             });
         }
-        let Some(mut http) = self.http.clone() else { return refused(Refusal::Transport) };
-        let (time, most_bytes) = (self.time, self.most_bytes);
+        let Some(http) = &mut self.http else { return refused(Refusal::Transport) };
+        let response = http.call(request);
         Box::pin(async move {
             let _active = active;
-            let response = match body::read(request, most_bytes).await {
-                Ok(request) => tokio::time::timeout(time, http.call(request)).await,
-                Err(refusal) => {
-                    tracing::debug!(?refusal, "request refused");
-                    return Ok(refusal.response());
-                }
-            };
-            response.unwrap_or_else(|_| Ok(Refusal::TooSlow.response()))
+            response.await
         })
     }
 }

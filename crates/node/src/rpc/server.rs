@@ -29,6 +29,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use super::{
     RpcContext,
+    body::Reading,
     connection::{Activity, Stream},
     context::Node,
     gate::{Entrance, Gate, is_allowed},
@@ -309,14 +310,16 @@ async fn connection(
     // Without it an answer waits for the acknowledgement of what came before. It is slow, not wrong.
     let _ = tcp.set_nodelay(true);
     let activity = Activity::new(services.unsent);
+    let (most_bytes, time) = (services.most_bytes, services.time);
     let entrance = Entrance {
         gate: services.gate,
-        http: services.http.map(|offer| services.cors.layer(offer.service())),
+        http: services.http.map(|offer| {
+            let service = offer.service();
+            services.cors.layer(Reading { service, most_bytes, time })
+        }),
         ws: services.ws.map(Offer::service),
         activity: activity.clone(),
         has_room,
-        time: services.time,
-        most_bytes: services.most_bytes,
     };
     let stream = Stream::new(tcp, activity.clone(), place);
     tokio::select! {

@@ -356,6 +356,10 @@ fn pages_of_strangers_are_kept_out() {
     let good = http.post_with("origin: https://good.example\r\n", CHAIN_ID);
     assert_eq!(good.status, 200);
     assert!(good.head.contains("access-control-allow-origin: https://good.example"));
+    // A page is told why it was refused, too.
+    let refused = http.post_with("origin: https://good.example\r\n", r#"{"id":-1}"#);
+    assert_eq!(refused.json()["error"]["code"], -32600);
+    assert!(refused.head.contains("access-control-allow-origin: https://good.example"));
     http.write(
         b"OPTIONS / HTTP/1.1\r\nhost: localhost\r\norigin: https://good.example\r\n\
           access-control-request-method: POST\r\n\r\n",
