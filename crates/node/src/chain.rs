@@ -210,7 +210,7 @@ impl Chain {
 
     fn take_in(&mut self, incoming: IncomingBlock) -> Result<Imported, ImportError> {
         if self.is_stale {
-            // Something broke off in the middle.
+            // A block was refused, or something broke off in the middle.
             self.finish()?;
             self.advance(None)?;
         }

@@ -136,11 +136,11 @@ pub fn import_file(
     let result = match thread::Builder::new().name("decode".into()).spawn(decode) {
         Ok(reader) => match import_all(chain, &blocks, &mut progress) {
             // Nothing more comes: it is through, or it broke off.
-            Ok((done, true)) => match reader.join() {
+            Ok((done, Ended::File)) => match reader.join() {
                 Ok(()) => Ok(done),
                 Err(panic) => resume_unwind(panic),
             },
-            Ok((done, false)) => Ok(done),
+            Ok((done, Ended::Asked)) => Ok(done),
             Err(error) => Err(error),
         },
         Err(source) => Err(ChainFileError::Unreadable { offset: 0, source }.into()),
@@ -190,35 +190,43 @@ pub fn encode_block(block: &RecoveredBlock) -> Vec<u8> {
     alloy_rlp::encode(Block { header: block.header.clone(), body })
 }
 
-/// The next block, or whether that is because there are no more, and not because nobody wants to go on.
-fn wait<T>(blocks: &Receiver<T>, mut goes_on: impl FnMut() -> bool) -> Result<T, bool> {
+/// Why no more blocks are imported.
+enum Ended {
+    /// There are none.
+    File,
+    /// Nobody wants to go on.
+    Asked,
+}
+
+/// The next block, or why there is none.
+fn wait<T>(blocks: &Receiver<T>, mut goes_on: impl FnMut() -> bool) -> Result<T, Ended> {
     loop {
         match blocks.recv_timeout(LOOK_EVERY) {
             Ok(block) => return Ok(block),
-            Err(RecvTimeoutError::Disconnected) => return Err(true),
+            Err(RecvTimeoutError::Disconnected) => return Err(Ended::File),
             Err(RecvTimeoutError::Timeout) if goes_on() => {}
-            Err(RecvTimeoutError::Timeout) => return Err(false),
+            Err(RecvTimeoutError::Timeout) => return Err(Ended::Asked),
         }
     }
 }
 
-/// Imports what comes. Says also whether that ended, or nobody wanted to go on.
+/// Imports what comes. Says also why no more did.
 fn import_all(
     chain: &mut Chain,
     blocks: &Receiver<Result<Decoded, ChainFileError>>,
     progress: &mut dyn FnMut(&ImportProgress) -> bool,
-) -> Result<(ImportProgress, bool), ImportFileError> {
+) -> Result<(ImportProgress, Ended), ImportFileError> {
     let mut done = ImportProgress::default();
     loop {
         let decoded = match blocks.try_recv() {
             Ok(decoded) => decoded,
-            Err(TryRecvError::Disconnected) => return Ok((done, true)),
+            Err(TryRecvError::Disconnected) => return Ok((done, Ended::File)),
             Err(TryRecvError::Empty) => {
                 // Whoever sends may take long. What came so far is not kept waiting.
                 chain.finish()?;
                 match wait(blocks, || progress(&done)) {
                     Ok(decoded) => decoded,
-                    Err(is_over) => return Ok((done, is_over)),
+                    Err(ended) => return Ok((done, ended)),
                 }
             }
         };
@@ -263,7 +271,7 @@ fn import_all(
         done.number = number.unwrap_or(done.number);
         done.offset = end;
         if !progress(&done) {
-            return Ok((done, false));
+            return Ok((done, Ended::Asked));
         }
     }
 }

@@ -19,6 +19,8 @@ use serde_json::{Value, json, value::RawValue};
 use warpline_replay::{JsonRpc, RpcAnswer, RpcFault, RpcRequest, TransportError};
 
 use super::args::Limits;
+#[cfg(feature = "tls")]
+use super::tls;
 
 /// The delay before the second attempt; each further one takes twice as long.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -48,7 +50,7 @@ pub(crate) enum HttpError {
     #[error("cannot ask {url}: {reason}")]
     Unreachable { url: String, reason: ureq::Error },
     #[cfg(feature = "tls")]
-    #[error("cannot ask {url}: {reason}{}", super::tls::advice(reason))]
+    #[error("cannot ask {url}: {reason}{}", tls::advice(reason))]
     Insecure { url: String, reason: rustls::Error },
     #[error("{url} answers with HTTP status {status}{}", advice(*status))]
     Status { url: String, status: u16 },
@@ -94,18 +96,15 @@ impl Http {
             .http_status_as_error(false);
         let config = match url.split_once("://") {
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => {
-                // The way there may be a proxy behind TLS.
+                // On the way there may be a proxy behind TLS. Where nobody is trusted, nor is that.
                 #[cfg(feature = "tls")]
-                let config = match super::tls::config() {
-                    Ok(tls) => config.tls_config(tls),
-                    Err(_) => config.proxy(None),
-                };
+                let config = config.tls_config(tls::config(tls::trusted().unwrap_or_default()));
                 config
             }
             #[cfg(feature = "tls")]
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                let tls = super::tls::config().with_context(|| shown.clone())?;
-                config.tls_config(tls).https_only(true)
+                let trusted = tls::trusted().with_context(|| shown.clone())?;
+                config.tls_config(tls::config(trusted)).https_only(true)
             }
             #[cfg(not(feature = "tls"))]
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
@@ -177,7 +176,7 @@ impl Http {
         let url = || self.shown.clone();
         let unreachable = |reason: ureq::Error| {
             #[cfg(feature = "tls")]
-            if let Some(fault) = super::tls::fault(&reason) {
+            if let Some(fault) = tls::fault(&reason) {
                 return HttpError::Insecure { url: url(), reason: fault.clone() };
             }
             HttpError::Unreachable { url: url(), reason }

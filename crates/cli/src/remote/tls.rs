@@ -9,11 +9,11 @@ use anyhow::ensure;
 use rustls::crypto::ring;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// How connections are made secret.
+/// The certificates that the system trusts.
 ///
 /// # Errors
-/// Where the system trusts nobody.
-pub(super) fn config() -> anyhow::Result<TlsConfig> {
+/// Where it trusts nobody.
+pub(super) fn trusted() -> anyhow::Result<Vec<Certificate<'static>>> {
     let found = rustls_native_certs::load_native_certs();
     let mut reasons = found.errors.iter().map(|error| format!(": {error}"));
     ensure!(
@@ -22,11 +22,15 @@ pub(super) fn config() -> anyhow::Result<TlsConfig> {
          SSL_CERT_FILE",
         reasons.next().unwrap_or_default()
     );
-    let trusted =
-        found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
-    let roots = RootCerts::Specific(Arc::new(trusted.collect()));
-    let builder = TlsConfig::builder().root_certs(roots);
-    Ok(builder.unversioned_rustls_crypto_provider(Arc::new(ring::default_provider())).build())
+    Ok(found.certs.iter().map(|found| Certificate::from_der(found).to_owned()).collect())
+}
+
+/// How connections are made secret where these are trusted.
+pub(super) fn config(trusted: Vec<Certificate<'static>>) -> TlsConfig {
+    TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(trusted)))
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build()
 }
 
 /// What to do about a fault.

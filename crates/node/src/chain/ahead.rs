@@ -175,12 +175,10 @@ impl Chain {
             Some(ahead) => self.execute(&incoming, &ahead.header(), &ahead.state(state), trie),
         };
         self.finish()?;
-        if self.is_stale {
-            self.advance(None)?;
-        }
         let (executed, trie) = executed?;
         self.trie = trie;
         self.trie.set_source(Arc::new(self.view.state()));
+        self.is_stale = false;
         let IncomingBlock { block, .. } = incoming;
         // A trie forgets only what the database has.
         let is_last_before_shrinking = shrinks_at(block.number());
